@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * netlink.c - the generic netlink family: commands, start and end
+ *
+ * The ABI is described in <linux/telepage.h>. Handlers run in parallel as far as
+ * netlink is concerned; tp_ctl_mutex makes control operations one at a time.
+ */
+#include <linux/module.h>
+#include "link.h"
+#include "netlink.h"
+#include "telepage.h"
+
+#define TP_OP(_cmd, _noun, _doit) \
+	{ .cmd = TELEPAGE_CMD_##_cmd, .flags = GENL_ADMIN_PERM, .doit = _doit, \
+	  .policy = tp_##_noun##_policy, .maxattr = ARRAY_SIZE(tp_##_noun##_policy) - 1 }
+#define TP_OP_GET(_cmd, _noun) \
+	{ .cmd = TELEPAGE_CMD_##_cmd, .flags = GENL_ADMIN_PERM, .doit = tp_nl_##_noun##_get, \
+	  .dumpit = tp_nl_##_noun##_dump, \
+	  .policy = tp_##_noun##_policy, .maxattr = ARRAY_SIZE(tp_##_noun##_policy) - 1 }
+
+#define TP_OP_GET_BIG(_cmd, _noun, _start) \
+	{ .cmd = TELEPAGE_CMD_##_cmd, .flags = GENL_ADMIN_PERM, .doit = tp_nl_##_noun##_get, \
+	  .dumpit = tp_nl_##_noun##_dump, .start = _start, \
+	  .policy = tp_##_noun##_policy, .maxattr = ARRAY_SIZE(tp_##_noun##_policy) - 1 }
+
+static const struct genl_ops tp_ops[] = {
+	TP_OP(REGION_NEW, region, tp_nl_region_new),
+	TP_OP(REGION_DEL, region, tp_nl_region_del),
+	TP_OP_GET(REGION_GET, region),
+	TP_OP(REGION_FREEZE, region, tp_nl_region_freeze),
+	TP_OP(REGION_THAW, region, tp_nl_region_thaw),
+	TP_OP(REGION_DIRTY, region, tp_nl_region_dirty),
+	TP_OP(REGION_IMPORT, region, tp_nl_region_import),
+	TP_OP(REGION_ABANDON, region, tp_nl_region_abandon),
+	TP_OP(EXPORT_NEW, export, tp_nl_export_new),
+	TP_OP(EXPORT_DEL, export, tp_nl_export_del),
+	TP_OP_GET_BIG(EXPORT_GET, export, tp_nl_export_dump_start),
+	TP_OP(EXPORT_SERVE, export, tp_nl_export_serve),
+	TP_OP(LINK_NEW, link, tp_nl_link_new),
+	TP_OP(LINK_DEL, link, tp_nl_link_del),
+	TP_OP_GET(LINK_GET, link),
+	TP_OP(LINK_SET, link, tp_nl_link_set),
+	TP_OP(LANE_ATTACH, link, tp_nl_lane_attach),
+	TP_OP(LANE_DETACH, link, tp_nl_lane_detach),
+	TP_OP(UFFD_ATTACH, uffd, tp_nl_uffd_attach),
+	TP_OP(UFFD_DETACH, uffd, tp_nl_uffd_detach),
+	TP_OP_GET(UFFD_GET, uffd),
+};
+
+static const struct genl_multicast_group tp_mcgrps[] = {
+	/* names of VMs, and whom they go to: as privileged as the commands */
+	[TP_MCGRP_EVENTS] = { .name = TELEPAGE_MCGRP_EVENTS, .flags = GENL_MCAST_CAP_NET_ADMIN },
+};
+
+struct genl_family tp_family __ro_after_init = {
+	.name		= TELEPAGE_FAMILY_NAME,
+	.version	= TELEPAGE_FAMILY_VERSION,
+	.module		= THIS_MODULE,
+	.netnsok	= true,
+	.parallel_ops	= true,
+	.ops		= tp_ops,
+	.n_ops		= ARRAY_SIZE(tp_ops),
+	.mcgrps		= tp_mcgrps,
+	.n_mcgrps	= ARRAY_SIZE(tp_mcgrps),
+};
+
+int tp_nl_invalid(struct genl_info *info, const char *why)
+{
+	/* NL_SET_ERR_MSG() takes literals only */
+	if (info->extack)
+		info->extack->_msg = why;
+	return -EINVAL;
+}
+
+int tp_nl_reply(struct genl_info *info, size_t size,
+		int (*fill)(struct sk_buff *skb, void *obj), void *obj)
+{
+	struct sk_buff *skb = genlmsg_new(size, GFP_KERNEL);
+	void *hdr;
+	int err;
+
+	if (!skb)
+		return -ENOMEM;
+	hdr = genlmsg_put_reply(skb, info, &tp_family, 0, info->genlhdr->cmd);
+	err = hdr ? fill(skb, obj) : -EMSGSIZE;
+	if (err) {
+		nlmsg_free(skb);
+		return err;
+	}
+	genlmsg_end(skb, hdr);
+	return genlmsg_reply(skb, info);
+}
+
+int tp_nl_dump_one(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd,
+		   int (*fill)(struct sk_buff *skb, void *obj), void *obj)
+{
+	void *hdr = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &tp_family,
+				NLM_F_MULTI, cmd);
+	int err = hdr ? fill(skb, obj) : -EMSGSIZE;
+
+	if (err) {
+		if (hdr)
+			genlmsg_cancel(skb, hdr);
+		return err;
+	}
+	genlmsg_end(skb, hdr);
+	return 0;
+}
+
+int __init tp_netlink_init(void)
+{
+	return genl_register_family(&tp_family);
+}
+
+/**
+ * tp_netlink_exit - no more commands; what they made and is left goes too
+ *
+ * A lane pins the module, and so does a region; so here are at most links without
+ * lanes and exports of files.
+ */
+void tp_netlink_exit(void)
+{
+	struct tp_export *ex;
+	struct tp_link *link;
+	unsigned long id;
+
+	genl_unregister_family(&tp_family);
+	mutex_lock(&tp_ctl_mutex);
+	xa_for_each(&tp_exports, id, ex)
+		tp_export_del(ex);
+	xa_for_each(&tp_links, id, link)
+		WARN_ON_ONCE(tp_link_del(link, NULL));
+	mutex_unlock(&tp_ctl_mutex);
+	xa_destroy(&tp_exports);
+	xa_destroy(&tp_links);
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * nl_export.c - netlink commands on exports
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include "link.h"
+#include "netlink.h"
+#include "process.h"
+#include "telepage.h"
+
+const struct nla_policy tp_export_policy[TELEPAGE_A_EXPORT_MAX + 1] = {
+	[TELEPAGE_A_EXPORT_NAME]	= { .type = NLA_NUL_STRING, .len = TELEPAGE_NAME_MAX },
+	[TELEPAGE_A_EXPORT_REGION]	= { .type = NLA_NUL_STRING, .len = TELEPAGE_NAME_MAX },
+	[TELEPAGE_A_EXPORT_FD]		= { .type = NLA_U32 },
+	[TELEPAGE_A_EXPORT_OFFSET]	= { .type = NLA_U64 },
+	[TELEPAGE_A_EXPORT_SIZE]	= { .type = NLA_U64 },
+	[TELEPAGE_A_EXPORT_LINK]	= { .type = NLA_U32 },
+	[TELEPAGE_A_EXPORT_PEER]	= { .type = NLA_NUL_STRING, .len = TELEPAGE_PEER_MAX },
+	[TELEPAGE_A_EXPORT_PID]		= { .type = NLA_U32 },
+	[TELEPAGE_A_EXPORT_MEM_FD]	= { .type = NLA_U32 },
+	[TELEPAGE_A_EXPORT_RANGE]	= NLA_POLICY_NESTED(tp_range_policy),
+};
+
+/* one export: a note, counters, 256 links, and 64 ranges */
+#define TP_EXPORT_MSG	8192
+
+static struct tp_export *tp_nl_export(struct genl_info *info)
+{
+	struct nlattr *name = info->attrs[TELEPAGE_A_EXPORT_NAME];
+	struct tp_export *ex;
+
+	if (!name) {
+		NL_SET_ERR_MSG(info->extack, "the name of an export is missing");
+		return ERR_PTR(-EINVAL);
+	}
+	ex = tp_export_find(nla_data(name));
+	if (!ex) {
+		NL_SET_ERR_MSG_ATTR(info->extack, name, "no export of this name");
+		return ERR_PTR(-ENOENT);
+	}
+	return ex;
+}
+
+static int tp_nl_fill_export(struct sk_buff *skb, void *obj)
+{
+	struct tp_export *ex = obj;
+	struct tp_serve *sv;
+	u64 wanted = 0;
+
+	lockdep_assert_held(&tp_ctl_mutex);
+	list_for_each_entry(sv, &ex->serves, node)
+		wanted += tp_serve_wanted(sv);
+	if (nla_put_string(skb, TELEPAGE_A_EXPORT_NAME, ex->name) ||
+	    nla_put_u32(skb, TELEPAGE_A_EXPORT_ID, ex->id) ||
+	    (*ex->peer && nla_put_string(skb, TELEPAGE_A_EXPORT_PEER, ex->peer)) ||
+	    (ex->region && nla_put_string(skb, TELEPAGE_A_EXPORT_REGION, ex->region->name)) ||
+	    nla_put_u64_64bit(skb, TELEPAGE_A_EXPORT_OFFSET, ex->offset, TELEPAGE_A_EXPORT_PAD) ||
+	    nla_put_u64_64bit(skb, TELEPAGE_A_EXPORT_SIZE, (u64)ex->nr_pages << PAGE_SHIFT,
+			      TELEPAGE_A_EXPORT_PAD) ||
+	    (ex->ops->open(ex) && nla_put_flag(skb, TELEPAGE_A_EXPORT_OPEN)) ||
+	    nla_put_u64_64bit(skb, TELEPAGE_A_EXPORT_DEMAND, atomic64_read(&ex->demand),
+			      TELEPAGE_A_EXPORT_PAD) ||
+	    nla_put_u64_64bit(skb, TELEPAGE_A_EXPORT_PUSH, atomic64_read(&ex->push),
+			      TELEPAGE_A_EXPORT_PAD) ||
+	    nla_put_u64_64bit(skb, TELEPAGE_A_EXPORT_ZERO, atomic64_read(&ex->zero),
+			      TELEPAGE_A_EXPORT_PAD) ||
+	    nla_put_u64_64bit(skb, TELEPAGE_A_EXPORT_WANTED, wanted, TELEPAGE_A_EXPORT_PAD) ||
+	    nla_put_u64_64bit(skb, TELEPAGE_A_EXPORT_FAILED, atomic64_read(&ex->failed),
+			      TELEPAGE_A_EXPORT_PAD) ||
+	    nla_put_u64_64bit(skb, TELEPAGE_A_EXPORT_TX_BYTES, atomic64_read(&ex->tx_bytes),
+			      TELEPAGE_A_EXPORT_PAD))
+		return -EMSGSIZE;
+	list_for_each_entry(sv, &ex->serves, node)
+		if (nla_put_u32(skb, TELEPAGE_A_EXPORT_LINK, sv->link->id))
+			return -EMSGSIZE;
+	return ex->mm ? tp_nl_fill_process(skb, ex->mm) : 0;
+}
+
+static const char *tp_nl_export_peer(struct genl_info *info)
+{
+	struct nlattr *a = info->attrs[TELEPAGE_A_EXPORT_PEER];
+
+	return a ? nla_data(a) : "";
+}
+
+static int tp_nl_export_file(struct genl_info *info, const char *name)
+{
+	struct nlattr **a = info->attrs;
+	u64 offset = 0, size = 0, end;
+	struct tp_content what = { 0 };
+	struct tp_export *ex;
+	struct file *file;
+	loff_t isize;
+	int err = -EINVAL;
+
+	file = fget(nla_get_u32(a[TELEPAGE_A_EXPORT_FD]));
+	if (!file) {
+		NL_SET_ERR_MSG_ATTR(info->extack, a[TELEPAGE_A_EXPORT_FD],
+				    "there is no such descriptor");
+		return -EBADF;
+	}
+	if (!(file->f_mode & FMODE_READ) || !(file->f_mode & FMODE_CAN_READ) ||
+	    (!S_ISREG(file_inode(file)->i_mode) && !S_ISBLK(file_inode(file)->i_mode))) {
+		NL_SET_ERR_MSG(info->extack, "only a file open for reading can be exported");
+		goto out;
+	}
+	if (file->f_op == &tp_file_fops) {
+		NL_SET_ERR_MSG(info->extack, "this file is a region: export it by its name");
+		goto out;
+	}
+	isize = i_size_read(file->f_mapping->host);
+	if (a[TELEPAGE_A_EXPORT_OFFSET])
+		offset = nla_get_u64(a[TELEPAGE_A_EXPORT_OFFSET]);
+	if (offset % TELEPAGE_PAGE_SIZE || offset >= isize) {
+		NL_SET_ERR_MSG(info->extack,
+			       "the offset must be a multiple of 4096 within the file");
+		goto out;
+	}
+	size = a[TELEPAGE_A_EXPORT_SIZE] ? nla_get_u64(a[TELEPAGE_A_EXPORT_SIZE]) : isize - offset;
+	if (!size || check_add_overflow(offset, size, &end) || end > isize) {
+		NL_SET_ERR_MSG(info->extack, "the size must be more than 0 and within the file");
+		goto out;
+	}
+	what.file = file;
+	what.offset = offset;
+	what.size = size;
+	ex = tp_export_new(name, tp_nl_export_peer(info), &what, info->extack);
+	if (IS_ERR(ex)) {
+		err = PTR_ERR(ex);
+		goto out;
+	}
+	return tp_nl_reply(info, TP_EXPORT_MSG, tp_nl_fill_export, ex);
+out:
+	fput(file);
+	return err;
+}
+
+static int tp_nl_export_region(struct genl_info *info, const char *name)
+{
+	struct nlattr *a = info->attrs[TELEPAGE_A_EXPORT_REGION];
+	struct tp_region *r = tp_region_find(nla_data(a));
+	struct tp_content what = { .region = r };
+	struct tp_export *ex;
+
+	if (!r || r->dead) {
+		if (r)
+			tp_region_put(r);
+		NL_SET_ERR_MSG_ATTR(info->extack, a, "no region of this name");
+		return -ENOENT;
+	}
+	what.size = i_size_read(&r->inode);
+	ex = tp_export_new(name, tp_nl_export_peer(info), &what, info->extack);
+	tp_region_put(r);
+	if (IS_ERR(ex))
+		return PTR_ERR(ex);
+	return tp_nl_reply(info, TP_EXPORT_MSG, tp_nl_fill_export, ex);
+}
+
+static int tp_nl_export_mm(struct genl_info *info, const char *name, struct tp_mm *m)
+{
+	struct tp_content what = { .mm = m, .size = (u64)m->nr_pages << PAGE_SHIFT };
+	struct tp_export *ex;
+
+	ex = tp_export_new(name, tp_nl_export_peer(info), &what, info->extack);
+	if (IS_ERR(ex)) {
+		tp_mm_free(m);
+		return PTR_ERR(ex);
+	}
+	return tp_nl_reply(info, TP_EXPORT_MSG, tp_nl_fill_export, ex);
+}
+
+int tp_nl_export_new(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr **a = info->attrs;
+	struct tp_mm *m = NULL;
+	const char *name, *bad;
+	int err;
+
+	if (!a[TELEPAGE_A_EXPORT_NAME] ||
+	    !!a[TELEPAGE_A_EXPORT_REGION] + !!a[TELEPAGE_A_EXPORT_FD] +
+	    !!a[TELEPAGE_A_EXPORT_PID] != 1) {
+		NL_SET_ERR_MSG(info->extack,
+			       "an export needs a name, and a region, a file or a process");
+		return -EINVAL;
+	}
+	name = nla_data(a[TELEPAGE_A_EXPORT_NAME]);
+	bad = tp_name_check(name);
+	if (bad) {
+		NL_SET_BAD_ATTR(info->extack, a[TELEPAGE_A_EXPORT_NAME]);
+		return tp_nl_invalid(info, bad);
+	}
+	/* The process may keep who looks at it waiting: nobody else, so before the lock. */
+	if (a[TELEPAGE_A_EXPORT_PID]) {
+		m = tp_nl_process(skb, info);
+		if (IS_ERR(m))
+			return PTR_ERR(m);
+	}
+	if (mutex_lock_killable(&tp_ctl_mutex)) {
+		if (m)
+			tp_mm_free(m);
+		return -EINTR;
+	}
+	if (m)
+		err = tp_nl_export_mm(info, name, m);
+	else if (a[TELEPAGE_A_EXPORT_FD])
+		err = tp_nl_export_file(info, name);
+	else
+		err = tp_nl_export_region(info, name);
+	mutex_unlock(&tp_ctl_mutex);
+	return err;
+}
+
+/* Do something to the export that a command names, under tp_ctl_mutex. */
+static int tp_nl_export_do(struct genl_info *info,
+			   int (*fn)(struct tp_export *ex, struct genl_info *info))
+{
+	struct tp_export *ex;
+	int err;
+
+	if (mutex_lock_killable(&tp_ctl_mutex))
+		return -EINTR;
+	ex = tp_nl_export(info);
+	err = IS_ERR(ex) ? PTR_ERR(ex) : fn(ex, info);
+	mutex_unlock(&tp_ctl_mutex);
+	return err;
+}
+
+static int tp_do_export_del(struct tp_export *ex, struct genl_info *info)
+{
+	tp_export_del(ex);
+	return 0;
+}
+
+int tp_nl_export_del(struct sk_buff *skb, struct genl_info *info)
+{
+	return tp_nl_export_do(info, tp_do_export_del);
+}
+
+static int tp_do_export_get(struct tp_export *ex, struct genl_info *info)
+{
+	return tp_nl_reply(info, TP_EXPORT_MSG, tp_nl_fill_export, ex);
+}
+
+int tp_nl_export_get(struct sk_buff *skb, struct genl_info *info)
+{
+	return tp_nl_export_do(info, tp_do_export_get);
+}
+
+static int tp_do_export_serve(struct tp_export *ex, struct genl_info *info)
+{
+	struct nlattr *a = info->attrs[TELEPAGE_A_EXPORT_LINK];
+	struct tp_link *link = a ? tp_link_find(nla_get_u32(a)) : NULL;
+	int err;
+
+	if (!link) {
+		NL_SET_ERR_MSG(info->extack, "no such link");
+		return a ? -ENOENT : -EINVAL;
+	}
+	err = tp_export_serve(ex, link, info->extack);
+	return err ?: tp_do_export_get(ex, info);
+}
+
+int tp_nl_export_serve(struct sk_buff *skb, struct genl_info *info)
+{
+	return tp_nl_export_do(info, tp_do_export_serve);
+}
+
+int tp_nl_export_dump_start(struct netlink_callback *cb)
+{
+	/* what does not fit into an empty message would end the dump */
+	cb->min_dump_alloc = TP_EXPORT_MSG;
+	return 0;
+}
+
+int tp_nl_export_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	unsigned long id = cb->args[0];
+	struct tp_export *ex;
+
+	if (mutex_lock_killable(&tp_ctl_mutex))
+		return -EINTR;
+	xa_for_each_start(&tp_exports, id, ex, cb->args[0]) {
+		if (tp_nl_dump_one(skb, cb, TELEPAGE_CMD_EXPORT_GET, tp_nl_fill_export, ex))
+			break;
+		cb->args[0] = id + 1;
+	}
+	mutex_unlock(&tp_ctl_mutex);
+	return skb->len;
+}

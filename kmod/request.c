@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * request.c - pages in flight
+ *
+ * One struct tp_request per page that somebody needs and that is at the peer,
+ * however many wait for it. The table is region->reqs, its lock guards requests
+ * and waiters. A request ends exactly once: by whoever takes it out of the table.
+ *
+ * No request is left over when its page arrived, was punched or given up: who makes
+ * it so clears the remote bit, or sets the state, and then looks for requests;
+ * tp_request() enters the request and then looks at bit and state. Both with a full
+ * barrier in between, so one of them sees the other.
+ */
+#include <linux/ktime.h>
+#include <linux/slab.h>
+#include "link.h"
+#include "telepage.h"
+#include "trace.h"
+
+static struct kmem_cache *tp_request_cache;
+
+int tp_request_init(void)
+{
+	tp_request_cache = KMEM_CACHE(tp_request, SLAB_ACCOUNT);
+	return tp_request_cache ? 0 : -ENOMEM;
+}
+
+void tp_request_exit(void)
+{
+	kmem_cache_destroy(tp_request_cache);
+}
+
+/* Requests of a region that nobody waits for; more is somebody's mistake or malice. */
+#define TP_IDLE_MAX	4096
+
+/* Take a request out of the table and of the queue, and tell its waiters. */
+static struct tp_request *tp_request_end(struct tp_region *r, pgoff_t index, int err)
+{
+	struct tp_request *req = __xa_erase(&r->reqs, index);
+	struct tp_waiter *w, *tmp;
+
+	lockdep_assert_held(&r->reqs.xa_lock);
+	if (!req)
+		return NULL;
+	spin_lock(&r->link->queue_lock);
+	list_del_init(&req->queue);
+	spin_unlock(&r->link->queue_lock);
+	list_for_each_entry_safe(w, tmp, &req->waiters, node) {
+		list_del_init(&w->node);
+		w->done(w, err);
+	}
+	r->nr_idle -= req->idle;
+	return req;
+}
+
+/**
+ * tp_request - ask for an absent page
+ * @r: the region
+ * @index: page, in range
+ * @w: told when the page has come, or NULL: then it is a wish, of which a region has
+ *	at most TP_IDLE_MAX
+ *
+ * Context: sleeps for memory only.
+ * Return: 0 the request is under way and @w waits, or it is one wish too many; 1 the
+ * page is not absent (any more), @w is not used; -EIO the region was abandoned;
+ * -ENOMEM.
+ */
+int tp_request(struct tp_region *r, pgoff_t index, struct tp_waiter *w)
+{
+	struct tp_request *req, *new;
+	int ret = 0;
+
+	xa_lock(&r->reqs);
+	req = xa_load(&r->reqs, index);
+	if (req)
+		goto join;
+	if (!w && r->nr_idle >= TP_IDLE_MAX)
+		goto out;
+	xa_unlock(&r->reqs);
+
+	new = kmem_cache_alloc(tp_request_cache, GFP_KERNEL);
+	if (!new)
+		return -ENOMEM;
+	new->region = r;
+	new->index = index;
+	new->idle = !w;
+	new->born_ns = ktime_get_ns();
+	INIT_LIST_HEAD(&new->queue);
+	INIT_LIST_HEAD(&new->waiters);
+
+	xa_lock(&r->reqs);
+	/* 0 is no generation: it marks what was pushed */
+	if (!++r->next_gen)
+		++r->next_gen;
+	new->gen = r->next_gen;
+	req = __xa_cmpxchg(&r->reqs, index, NULL, new, GFP_KERNEL);
+	if (req) {
+		kmem_cache_free(tp_request_cache, new);
+		if (xa_is_err(req)) {
+			ret = xa_err(req);
+			goto out;
+		}
+		goto join;
+	}
+	req = new;
+	/* Pairs with the barriers of those who call tp_request_finish*(). */
+	smp_mb();
+	if (READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED)
+		ret = -EIO;
+	else if (!tp_is_remote(r, index))
+		ret = 1;
+	if (ret) {
+		__xa_erase(&r->reqs, index);
+		kmem_cache_free(tp_request_cache, req);
+		goto out;
+	}
+	r->nr_idle += req->idle;
+	trace_telepage_request(r, index, req->gen);
+	spin_lock(&r->link->queue_lock);
+	list_add_tail(&req->queue, &r->link->demands);
+	spin_unlock(&r->link->queue_lock);
+	tp_link_kick(r->link);
+join:
+	if (w)
+		list_add_tail(&w->node, &req->waiters);
+out:
+	xa_unlock(&r->reqs);
+	return ret;
+}
+
+/**
+ * tp_request_cancel - stop waiting
+ * @r: the region
+ * @index: page
+ * @w: a waiter that tp_request() took
+ *
+ * The request goes on: its page will be needed by the next who asks.
+ *
+ * Context: any but interrupts.
+ * Return: true: @w was waiting and will not be told; false: it was told.
+ * Either way @w is free to go.
+ */
+bool tp_request_cancel(struct tp_region *r, pgoff_t index, struct tp_waiter *w)
+{
+	bool waiting;
+
+	xa_lock(&r->reqs);
+	waiting = !list_empty(&w->node);
+	list_del_init(&w->node);
+	xa_unlock(&r->reqs);
+	return waiting;
+}
+
+/**
+ * tp_request_finish - end the request for a page, if there is one
+ * @r: the region
+ * @index: page
+ * @err: what to tell the waiters, 0: look again
+ *
+ * Context: any but interrupts; after a full barrier behind what ended it.
+ */
+void tp_request_finish(struct tp_region *r, pgoff_t index, int err)
+{
+	struct tp_request *req;
+
+	xa_lock(&r->reqs);
+	req = tp_request_end(r, index, err);
+	xa_unlock(&r->reqs);
+	if (!req)
+		return;
+	trace_telepage_done(r, index, ktime_get_ns() - req->born_ns, err);
+	kmem_cache_free(tp_request_cache, req);
+}
+
+/**
+ * tp_request_finish_range - end all requests for some pages
+ * @r: the region
+ * @start: first page
+ * @last: last page
+ * @err: what to tell the waiters
+ *
+ * Context: sleeps.
+ */
+void tp_request_finish_range(struct tp_region *r, pgoff_t start, pgoff_t last, int err)
+{
+	unsigned long index;
+	void *entry;
+
+	xa_for_each_range(&r->reqs, index, entry, start, last) {
+		tp_request_finish(r, index, err);
+		cond_resched();
+	}
+}
+
+/**
+ * tp_request_matches - is this the request that is in flight?
+ * @r: the region
+ * @index: page
+ * @gen: as the peer echoed it
+ */
+bool tp_request_matches(struct tp_region *r, pgoff_t index, u32 gen)
+{
+	struct tp_request *req;
+	bool ok;
+
+	xa_lock(&r->reqs);
+	req = xa_load(&r->reqs, index);
+	ok = req && req->gen == gen;
+	xa_unlock(&r->reqs);
+	return ok;
+}
+
+/**
+ * tp_request_resend - ask again for everything in flight
+ * @r: the region, importing
+ *
+ * Context: sleeps.
+ */
+void tp_request_resend(struct tp_region *r)
+{
+	unsigned long index = 0, n = 0;
+	struct tp_request *req;
+
+	xa_lock(&r->reqs);
+	xa_for_each(&r->reqs, index, req) {
+		spin_lock(&r->link->queue_lock);
+		if (list_empty(&req->queue))
+			list_add_tail(&req->queue, &r->link->demands);
+		spin_unlock(&r->link->queue_lock);
+		if (++n % 256)
+			continue;
+		/* The walk goes by index: it bears what changes meanwhile. */
+		xa_unlock(&r->reqs);
+		cond_resched();
+		xa_lock(&r->reqs);
+	}
+	xa_unlock(&r->reqs);
+	tp_link_kick(r->link);
+}
