@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# telepage: build, install, test
+#
+#   make            the module for this kernel (or KDIR=) and the tool
+#   make module     the module only;  make tool  the tool only
+#   make install    both, the usual way (DESTDIR=, PREFIX=)
+#   make demo       teleport a running guest between two emulated hosts
+#   make check      the tests (TIER=quick: the short ones, KERNELS="6.12": on these only)
+#   make bench      the benchmark report
+#   make lint       checkpatch, sparse, W=1, clang-tidy, cppcheck, shellcheck
+
+KVER  ?= $(shell uname -r)
+KDIR  ?= /lib/modules/$(KVER)/build
+BUILD ?= $(CURDIR)/build
+PREFIX ?= /usr
+LAB   := selftests/lab/lab
+
+# kernels that the lab boots and the tests cover
+LAB_KERNELS ?= 6.1 6.12
+TIER ?= full
+KERNELS ?=
+
+.PHONY: all module tool install install-module demo check bench lint clean lab-modules \
+	selftests deps check-deps
+
+all: module tool
+
+include userspace/Makefile.inc
+-include selftests/vmm/Makefile.inc
+-include selftests/kernel/Makefile.inc
+-include selftests/guest/Makefile.inc
+-include selftests/bench/Makefile.inc
+-include selftests/fuzz/Makefile.inc
+
+# Out-of-tree builds write beside the sources, so each kernel gets a copy of its
+# own; KMOD_TAG names it.
+KMOD_TAG ?= $(notdir $(patsubst %/,%,$(dir $(abspath $(KDIR)))))
+KMOD_OUT  = $(BUILD)/kmod-$(KMOD_TAG)
+KBUILD_ARGS ?=
+
+module:
+	@test -e "$(KDIR)/Makefile" || { \
+	  echo "no kernel headers in $(KDIR): install linux-headers-$(KVER) or give KDIR=" >&2; exit 1; }
+	@mkdir -p $(KMOD_OUT)
+	@cp -pru Kbuild kmod include $(KMOD_OUT)/
+	+$(MAKE) -C $(KDIR) M=$(KMOD_OUT) $(KBUILD_ARGS) modules
+
+# Kernels of distributions want modules signed, but their headers come without the key.
+KMOD_KEY = $(shell sed -n 's/^CONFIG_MODULE_SIG_KEY="*\([^"]*\)"*$$/\1/p' \
+	     "$(KDIR)/include/config/auto.conf" 2>/dev/null)
+KMOD_HAS_KEY = $(filter pkcs11:%,$(KMOD_KEY))$(wildcard $(filter /%,$(KMOD_KEY)) $(KDIR)/$(KMOD_KEY))
+
+install-module: module
+	+$(MAKE) -C $(KDIR) M=$(KMOD_OUT) $(if $(DESTDIR),INSTALL_MOD_PATH=$(DESTDIR)) \
+	  $(if $(KMOD_HAS_KEY),,CONFIG_MODULE_SIG_ALL=) modules_install
+
+install: install-module install-tool
+
+# one module per kernel of the lab: build/kmod-6.1/telepage.ko, …
+lab-modules: $(addprefix lab-module-,$(LAB_KERNELS))
+lab-module-%: deps
+	@kdir=$$($(LAB) kdir $*) && $(MAKE) -s module KDIR="$$kdir" KMOD_TAG=$*
+
+# everything that runs in the lab or on this machine for a test
+selftests: deps
+
+demo: deps
+	@selftests/demo/demo
+
+check: check-deps
+	@$(MAKE) -s tool selftests fuzz lab-modules
+	@selftests/run --tier $(TIER) $(addprefix --kernel ,$(KERNELS))
+
+bench: deps
+	@$(MAKE) -s tool selftests lab-modules
+	@selftests/bench/run
+
+lint:
+	@selftests/lint
+
+# what building and the lab need from the distribution, installed when missing
+deps:
+	@selftests/lab/deps pkg-config libnl-genl-3-dev libjansson-dev libgnutls28-dev
+
+# what the tests on this machine need besides: the fuzzer, the agents' VMs and lines
+check-deps: deps
+	@selftests/lab/deps clang libclang-rt-dev iproute2 qemu-system-x86 python3
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * move.h - moving a VM: what source, destination and their callers share
+ */
+#ifndef TELEPAGE_MOVE_H
+#define TELEPAGE_MOVE_H
+
+#include "agent.h"
+#include "transport.h"
+
+struct conn;
+
+#define MOVE_SOCK_MAX	108		/* sizeof(sun_path) */
+#define MOVE_ARGS_MAX	16384		/* the operator's args file: fits in a line of JSON */
+
+/* sums over the regions of a move, pages */
+struct counters {
+	uint64_t total, absent, zero, demand, push, rx_bytes;
+};
+
+json_t *counters_to_json(const struct counters *c);
+void counters_from_json(struct counters *c, json_t *obj);
+/* adds region @name: its state, or a negative errno; -ENOENT: there is none */
+int counters_add(struct counters *c, const char *name);
+/* of what counters_add() has returned: may pages still come? Not so only if that is sure. */
+bool still_fills(int state);
+
+/* source */
+struct move_request {
+	const char *vm;
+	const char *as, *qmp, *vm_dir;	/* may be NULL: VM, in vm_dir, the agent's own */
+	struct target target;
+	unsigned int bulk;
+};
+
+/* NULL, or why not; @watcher gets the progress (local.h) */
+const char *move_src_begin(const struct move_request *req, struct conn *watcher);
+const char *move_src_abort(const char *vm, struct conn *watcher);
+/* drops all that there is of a move in doubt but VM and regions; answers @asker itself */
+const char *move_src_forget(const char *vm, struct conn *asker);
+const char *move_src_watch(const char *vm, struct conn *watcher);
+void move_src_unwatch(struct conn *watcher);
+bool move_src_owns(const char *export);	/* was it made by a move? */
+void move_src_restore(void);
+json_t *move_src_list(void);
+
+/* of a new agent: links and exports of moves that nobody remembers go */
+void move_drop_orphans(void);
+
+/* destination */
+bool move_dst_knows(const char *id);
+void move_dst_accept_state(int fd, json_t *first, const char *who);
+void move_dst_restore(void);
+json_t *move_dst_list(void);
+
+#endif /* TELEPAGE_MOVE_H */

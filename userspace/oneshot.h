@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * oneshot.h - commands that are one call for one name
+ */
+#ifndef TELEPAGE_ONESHOT_H
+#define TELEPAGE_ONESHOT_H
+
+#include "cmd.h"
+
+struct tp_oneshot {
+	const char *verb;		/* "delete", for messages */
+	int (*call)(struct tp_nl *nl, const char *name);
+};
+
+/* all of it: no options, exactly one NAME */
+int tp_oneshot(int argc, char **argv, const struct tp_oneshot *o);
+/* the part after the arguments */
+int tp_oneshot_name(const char *name, const struct tp_oneshot *o);
+
+#endif /* TELEPAGE_ONESHOT_H */
