@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+# Helpers of the tests of the module, for /bin/sh in the lab: . tk-lib.sh
+
+# far_net DELAY [WORD...]: network namespace "far" at 10.99.0.2 behind a round trip
+# of DELAY (netem's words: 25ms); more words apply to each direction (rate 100mbit).
+far_net() {
+	_delay=$1
+	shift
+	ip netns delete far 2>/dev/null
+	ip link delete far0 2>/dev/null
+	ip netns add far || return 1
+	# no segmentation offload: netem's limit counts buffers
+	ip link add far0 type veth peer name far1 netns far || return 1
+	ethtool -K far0 tso off gso off >/dev/null 2>&1
+	ip netns exec far ethtool -K far1 tso off gso off >/dev/null 2>&1
+	ip address add 10.99.0.1/24 dev far0
+	ip -n far address add 10.99.0.2/24 dev far1
+	ip -n far link set lo up
+	ip -n far link set far1 up
+	ip link set far0 up
+	_us=$((${_delay%ms} * 500))
+	# shellcheck disable=SC2086
+	tc qdisc add dev far0 root netem delay ${_us}us limit 100000 "$@" &&
+		tc -n far qdisc add dev far1 root netem delay ${_us}us limit 100000 "$@" || return 1
+	# the neighbours answer before anything is measured
+	ping -q -c 1 -w 20 10.99.0.2 >/dev/null
+}
+
+# TAP from a script: tap_ok STATUS DESCRIPTION; at the end: tap_done
+TAP_NR=0 TAP_FAILED=0
+tap_ok() {
+	TAP_NR=$((TAP_NR + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $TAP_NR $2"
+	else
+		TAP_FAILED=$((TAP_FAILED + 1))
+		echo "not ok $TAP_NR $2"
+		return 1
+	fi
+}
+
+# tap_is GOT WANT DESCRIPTION
+tap_is() {
+	[ "$1" = "$2" ]
+	tap_ok $? "$3" || {
+		echo "# got:  $1"
+		echo "# want: $2"
+		return 1
+	}
+}
+
+tap_done() {
+	echo "1..$TAP_NR"
+	[ "$TAP_FAILED" = 0 ]
+}

@@ -1,0 +1,376 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# tier: full
+#
+# A move's source when QEMU and the peer answer late, not at all, or not what was hoped
+# for: neither is real here (agent_stub.py).
+#
+# shellcheck disable=SC2317	# the tests are called by name
+set -u
+
+# shellcheck source=selftests/unit/agent_lib.sh
+. "$(dirname "$0")/agent_lib.sh"
+QUICK=late_prepare,late_start,late_stop,commit_refused_killed,qemu_dies,found_new,quit_again,forget
+
+Q=$W/qmp P=$W/peer
+
+qemu_starts() { # what a VM is here; its number in $qemu
+	python3 "$STUB" qmp "$Q" "$W/vm-a/vm0/qmp.sock" "$RAM/a/${1:-vm0}" 1048576 &
+	qemu=$!
+	pids="$pids $qemu"
+	wait_for test -S "$W/vm-a/vm0/qmp.sock" && wait_for test -s "$Q/vm"
+}
+
+qemu_dies() {
+	kill -9 "$qemu"
+	wait "$qemu" 2>/dev/null
+	rm -f "$Q/vm" "$Q"/hold.*
+	[ -n "${1-}" ] || rm -f "$W/vm-a/vm0/qmp.sock"
+}
+
+peer_starts() {
+	python3 "$STUB" peer "$P" "$PORT_B" &
+	peer=$!
+	pids="$pids $peer"
+	wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT_B))" 2>/dev/null
+}
+
+peer_dies() {
+	kill -9 "$peer"
+	wait "$peer" 2>/dev/null
+}
+
+world() {
+	rm -rf "$Q" "$P"
+	mkdir -p "$Q" "$P" "$W/vm-a/vm0"
+	PLAIN=--insecure-plain
+	agent a "$PORT_A" && tp a create vm0 1M >/dev/null && qemu_starts && peer_starts
+}
+
+# on a loaded machine this comes late, too: no test hangs on when exactly
+got() { # qmp|peer command [times]: at least
+	[ -e "$W/$1/log" ] && [ "$(grep -cx "$2" "$W/$1/log")" -ge "${3:-1}" ]
+}
+
+sees() { # the same, some time
+	check "$1 got $2" wait_for got "$@"
+}
+
+never() { # qmp|peer command
+	check "$1 never got $2" test -z "$(grep -x "$2" "$W/$1/log")"
+}
+
+vm_is() {
+	[ "$(cat "$Q/vm" 2>/dev/null)" = "$1" ]
+}
+
+begins() { # the move, in the background: $m
+	move vm0 a "$PORT_B" "$@" & m=$!
+}
+
+gives_up() { # --abort, in the background: $b
+	tp a move --abort vm0 --socket "$W/a.sock" 2>"$W/abort.err" & b=$!
+	check "undo begins" wait_for grep -q "failed: aborted by the user" "$W/a.log"
+}
+
+alive() {
+	check "the agent lives" kill -0 "$pid_a"
+}
+
+record() { # key: what the one record says
+	python3 -c 'import json, sys; print(json.load(open(sys.argv[1])).get(sys.argv[2]))' \
+		"$(echo "$W"/st-a/src-*.json)" "$1"
+}
+
+as_before() { # all of it is here, nothing of the move
+	check "VM runs" wait_for vm_is running &&
+	check "clean: $(left a)" wait_for is_left a "vm0 0 0 0" && alive
+}
+
+t_late_prepare() { # the move is given up while prepare is unanswered
+	world && touch "$P/hold.prepare" || return 1
+	begins
+	sees peer prepare && gives_up || return 1
+	! wait "$m" && wait "$b" && says "$W/move.err" "vm0 stays here: aborted" || return 1
+	sees peer abort && as_before && check "no more" test "$(grep -c ': lanes$' "$W/a.log")" = 0
+}
+
+t_late_prepare_qemu_exits() { # QEMU exits while prepare is unanswered
+	world && touch "$P/hold.prepare" || return 1
+	begins
+	sees peer prepare || return 1
+	qemu_dies
+	! wait "$m" && sees peer abort &&
+	check "clean: $(left a)" wait_for is_left a "vm0 0 0 0" && alive
+}
+
+t_late_start() { # the move is given up while start is unanswered
+	world && touch "$P/hold.start" || return 1
+	begins
+	sees peer start && gives_up || return 1
+	! wait "$m" && wait "$b" && as_before
+}
+
+t_late_stop() { # ... while stop is: the VM goes on, on memory that it can write
+	world && touch "$Q/hold.stop" || return 1
+	begins
+	sees qmp stop && gives_up || return 1
+	rm "$Q/hold.stop"
+	! wait "$m" && wait "$b" && as_before && never qmp migrate
+}
+
+t_late_stop_peer_lost() { # the connection breaks while stop is unanswered
+	world && touch "$Q/hold.stop" || return 1
+	begins
+	sees qmp stop || return 1
+	peer_dies
+	check "undo begins" wait_for grep -q "failed: lost the agent" "$W/a.log" || return 1
+	rm "$Q/hold.stop"
+	! wait "$m" && as_before && never qmp migrate
+}
+
+t_late_stop_load_refused() { # the destination refuses while stop is unanswered
+	world && touch "$Q/hold.stop" || return 1
+	echo '{"error":"no"}' >"$P/refuse.load"
+	begins
+	check "undo begins" wait_for grep -q "failed: 127.0.0.1: no" "$W/a.log" || return 1
+	rm "$Q/hold.stop"
+	! wait "$m" && as_before && never qmp migrate
+}
+
+t_late_migrate() { # the move is given up while migrate is unanswered
+	world && touch "$Q/hold.migrate" "$Q/hold.migrated" "$P/hold.load" || return 1
+	begins
+	sees qmp migrate && gives_up || return 1
+	rm "$Q/hold.migrate"
+	! wait "$m" && wait "$b" && sees qmp migrate_cancel && as_before
+}
+
+t_commit_refused_killed() { # the agent is killed when the destination has refused and forgotten the move
+	world && touch "$Q/hold.cont" || return 1
+	echo '{"error":"no","aborted":true}' >"$P/refuse.commit"
+	begins
+	sees qmp cont && sees peer abort || return 1
+	check "it may be undone: $(record phase)" test "$(record phase)" = prepare || return 1
+	agent_kill a
+	rm "$Q/hold.cont"
+	wait "$m"
+	agent a "$PORT_A" && as_before
+}
+
+switching() { # the move, as far as it goes while the destination loads
+	world && touch "$P/hold.load" || return 1
+	begins "$@"
+	sees qmp migrate
+}
+
+t_commit_no_journal() { # when that cannot be written down, the destination remembers until we are through
+	switching && touch "$Q/hold.cont" || return 1
+	for j in "$W"/st-a/src-*.json; do
+		mkdir "$j.new"	# for the next is written there
+	done
+	rm "$P/hold.load"
+	sees qmp cont && sleep 1 && never peer abort || return 1
+	rm "$Q/hold.cont"
+	! wait "$m" && says "$W/move.err" "cannot write the journal" && sees peer abort &&
+	rmdir "$W"/st-a/*.new && as_before
+}
+
+t_slow_flush() { # stop takes longer than anybody waits for it (35 s)
+	world && touch "$Q/hold.stop" || return 1
+	begins
+	check "undo begins" wait_for grep -q "QEMU does not answer stop" "$W/a.log" || return 1
+	sleep 25
+	rm "$Q/hold.stop"
+	! wait "$m" && says "$W/move.err" "vm0 stays here" && as_before
+}
+
+t_qemu_busy() { # somebody else talks to QEMU while the VM has to be resumed
+	switching || return 1
+	agent_kill a
+	wait "$m"
+	touch "$Q/busy"
+	agent a "$PORT_A" || return 1
+	check "says so" wait_for grep -q "cannot resume the VM yet: .*is another connected" "$W/a.log" &&
+	check "the record stays" test "$(record phase)" = prepare && check "it stands" vm_is postmigrate || return 1
+	rm "$Q/busy"
+	as_before
+}
+
+t_qemu_dies() { # ... while it switches over: nothing to resume, and that is said
+	switching --json || return 1
+	qemu_dies stale
+	wait "$m"
+	check "exit status 1" test $? = 1 && says "$W/move.out" '"status":"stopped"' &&
+	says "$W/move.out" "its QEMU is gone" && check "clean: $(left a)" wait_for is_left a "vm0 0 0 0"
+}
+
+t_abort_dead() { # --abort of a VM that has died does not say that all is well
+	switching && touch "$Q/hold.migrate_cancel" || return 1
+	gives_up && sees qmp migrate_cancel || return 1
+	qemu_dies
+	! wait "$b" && says "$W/abort.err" "does not run here: .*QEMU is gone" && ! wait "$m"
+}
+
+t_cont_refused() { # QEMU does not resume the VM at once: the disks may be taken yet
+	switching && echo "Failed to get the lock" >"$Q/refuse.cont" || return 1
+	gives_up && sees qmp "cont refused" 2 || return 1
+	rm "$Q/refuse.cont"
+	! wait "$m" && wait "$b" && as_before
+}
+
+t_thaw_fails() { # no VM runs on memory that is frozen
+	switching && touch "$W/nothaw" || return 1
+	gives_up && check "says so" wait_for grep -q "cannot resume the VM yet: thawing" "$W/a.log" || return 1
+	sleep 1
+	never qmp cont || return 1
+	rm "$W/nothaw"
+	! wait "$m" && wait "$b" && as_before
+}
+
+found_by_new_agent() { # region, what the VM there does: neither stopped by us nor ours to resume
+	switching || return 1
+	agent_kill a
+	wait "$m"
+	qemu_dies
+	rm "$Q/log"
+	echo "$2" >"$Q/start"
+	[ "$1" = vm0 ] || tp a create "$1" 1M >/dev/null || return 1
+	qemu_starts "$1" && agent a "$PORT_A" || return 1
+	check "undone" wait_for grep -q "undone" "$W/a.log" &&
+	check "thawed" test "$(left a | cut -d' ' -f4)" = 0 &&
+	never qmp cont && never qmp migrate_cancel && check "still $2" vm_is "$2"
+}
+
+t_found_other() { # a new agent finds another VM in the place of the one that it has to resume
+	found_by_new_agent vm1 paused && says "$W/a.log" "is another VM now"
+}
+
+t_found_new() { # ... the same, started anew and not run yet
+	found_by_new_agent vm0 prelaunch && says "$W/a.log" "says that the VM is 'prelaunch'"
+}
+
+t_found_running() { # ... the same, resumed by hand
+	found_by_new_agent vm0 running
+}
+
+t_found_paused() { # a VM that was paused by hand before we would have stopped it
+	world && touch "$P/hold.start" || return 1
+	begins
+	sees peer start || return 1
+	agent_kill a
+	wait "$m"
+	qmp a stop >/dev/null && agent a "$PORT_A" || return 1
+	check "undone" wait_for is_left a "vm0 0 0 0" && never qmp cont && check "paused" vm_is paused
+}
+
+t_quit_again() { # QEMU does not quit at the first word
+	world && echo "not now" >"$Q/refuse.quit" || return 1
+	move vm0 a "$PORT_B" --no-wait || return 1
+	sees qmp "quit refused" 2 || return 1
+	rm "$Q/refuse.quit"
+	sees qmp quit
+}
+
+t_quit_busy() { # ... nor is somebody else who talks to it its end
+	switching || return 1
+	agent_kill a
+	wait "$m"
+	touch "$Q/busy"
+	python3 - "$W"/st-a/src-*.json <<-'END' || return 1
+	import json, sys
+	r = json.load(open(sys.argv[1]))
+	r["phase"] = "fill"
+	json.dump(r, open(sys.argv[1], "w"))
+	END
+	agent a "$PORT_A" || return 1
+	sleep 6
+	rm "$Q/busy"
+	sees qmp quit
+}
+
+in_doubt() { # the connection breaks when the destination was told to run the VM
+	world && touch "$P/hold.commit" || return 1
+	begins
+	sees peer commit || return 1
+	peer_dies
+	check "in doubt" wait_for grep -q "in doubt" "$W/move.err"
+}
+
+forget() { # [options]
+	tp a move --forget vm0 --socket "$W/a.sock" "$@" </dev/null 2>"$W/forget.err" >"$W/forget.out"
+}
+
+forgotten() { # VM and region stay as they were
+	check "region stays: $(left a)" wait_for is_left a "vm0 0 0 1" && alive &&
+	check "VM stays" vm_is postmigrate && never qmp cont && never qmp quit
+}
+
+t_forget() { # a move in doubt can be ended
+	in_doubt && says "$W/move.err" "telepage move --forget" && says "$W/a.log" "move --forget" || return 1
+	forget; check "asks first" test $? = 2 && says "$W/forget.err" "needs --yes" || return 1
+	forget --yes || return 1
+	says "$W/forget.err" "telepage thaw vm0" && ! wait "$m" && says "$W/move.err" "was forgotten" && forgotten || return 1
+	agent_kill a
+	agent a "$PORT_A" && sleep 1 && forgotten
+}
+
+t_forget_unknown() { # ... also when the destination is back and knows nothing
+	in_doubt && peer_starts || return 1
+	check "says so" wait_for grep -q "does not know this move.*--forget" "$W/a.log" || return 1
+	forget --yes --json && says "$W/forget.out" '"status":"forgotten"' && ! wait "$m" && forgotten
+}
+
+t_forget_undo() { # ... and one that cannot be undone
+	switching && touch "$W/nothaw" || return 1
+	gives_up && check "stuck" wait_for grep -q "cannot resume the VM yet" "$W/a.log" || return 1
+	forget --yes && ! wait "$m" && ! wait "$b" && forgotten
+}
+
+t_forget_none() { # one that goes on is not
+	world && touch "$P/hold.start" || return 1
+	! forget --yes && says "$W/forget.err" "no move of this VM" || return 1
+	begins
+	sees peer start && ! forget --yes && says "$W/forget.err" "telepage move --abort" || return 1
+	rm "$P/hold.start"
+	sees peer commit && check "filling" wait_for grep -q "runs at" "$W/move.err" || return 1
+	! forget --yes && says "$W/forget.err" "not in doubt" || return 1
+	touch "$P/complete"
+	wait "$m"
+}
+
+t_words_of_peer() { # whatever the destination says, the last line comes
+	world || return 1
+	python3 -c 'print("{\"error\":\"" + "\u00e9\u001b" * 300 + "\",\"aborted\":true}")' |
+		sed 's/\x1b/\\u001b/g' >"$P/refuse.commit"
+	begins
+	! wait "$m" && says "$W/move.err" "vm0 stays here: 127.0.0.1: ??" && as_before
+}
+
+t_release_peer_lost() { # all is there, but the destination does not hear that it was let go (10 s)
+	world && touch "$P/hold.released" "$P/complete" || return 1
+	begins
+	sees peer released || return 1
+	peer_dies
+	wait "$m" && says "$W/move.err" "complete at" &&
+	check "no region to be deleted is in the record" test "$(record regions)" = "[]"
+}
+
+t_long_vm_dir() { # a path that does not fit is refused, not cut
+	world || return 1
+	long=$W/$(printf '%0240d' 0)
+	mkdir -p "$long/$long/vm0"
+	! move vm0 a "$PORT_B" --vm-dir "$long/$long" --qmp "$W/vm-a/vm0/qmp.sock" &&
+	says "$W/move.err" "directory is too long"
+	ret=$?
+	rm -rf "$long"
+	return "$ret"
+}
+
+t_stub() { # the two make a move that succeeds
+	world && touch "$P/complete" || return 1
+	move vm0 a "$PORT_B" && sees peer released &&
+	check "nothing is left: $(left a)" wait_for is_left a "- 0 0 0"
+}
+
+run_tests

@@ -1,0 +1,109 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Wrong command lines: exit status 2 and one line that says what is wrong, before anything
+# is asked of the kernel or of an agent.
+# TAP on stdout, exit 4: skipped. No root needed, nor the module.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+TELEPAGE=${TELEPAGE:-${BUILD:-$here/../../build}/telepage}
+[ -x "$TELEPAGE" ] || {
+	echo "1..0 # SKIP no $TELEPAGE: make tool"
+	exit 4
+}
+W=$(mktemp -d /tmp/tp-usage.XXXXXX)
+trap 'rm -rf "$W"' EXIT
+trap 'exit 1' INT TERM
+n=0 bad=0
+
+wrong() { # words argument...
+	n=$((n + 1))
+	words=$1
+	shift
+	"$TELEPAGE" "$@" >"$W/out" 2>"$W/err" </dev/null
+	status=$?
+	if [ $status = 2 ] && [ "$(wc -l <"$W/err")" = 1 ] && grep -q -e "$words" "$W/err" && [ ! -s "$W/out" ]; then
+		echo "ok $n $*"
+	else
+		echo "not ok $n $*"
+		echo "# exit status $status, wanted 2 and: $words"
+		sed 's/^/# /' "$W/out" "$W/err"
+		bad=1
+	fi
+}
+
+echo "TAP version 13"
+# a value that is "", most likely of a variable that is not set
+wrong "--dir takes a value" create vm0 4M --dir ''
+wrong "--socket takes a value" move vm0 --to h --socket ''
+wrong "--qmp takes a value" move vm0 --to h --qmp ''
+wrong "--vm-dir takes a value" move vm0 --to h --vm-dir ''
+wrong "--as takes a value" move vm0 --to h --as ''
+wrong "--to takes a value" move vm0 --to ''
+wrong "--socket takes a value" import r --from h --socket ''
+wrong "--from takes a value" import r --from ''
+wrong "--export takes a value" import r --from h --export ''
+wrong "--file takes a value" export e --file ''
+wrong "--region takes a value" export e --region ''
+wrong "--to takes a value" export e --to ''
+for o in listen keys socket dir vm-dir hook state rekey orphan-timeout; do
+	wrong "--$o takes a value" agent "--$o" ''
+done
+for o in keys import issue name; do
+	wrong "--$o takes a value" agent init "--$o" ''
+done
+for o in region file; do
+	wrong "--$o takes a value" plumb export e "--$o" ''
+done
+
+# names
+for c in delete freeze thaw release dirty status stats; do
+	wrong "is no name" $c ''
+	wrong "is no name" $c a/b
+done
+wrong "is no name" create '' 4M
+wrong "is no name" create 'a b' 4M
+wrong "is no name" abandon '' --yes
+wrong "a VM's name is" move '' --to h
+wrong "a VM's name is" move vm0 --to h --as ../x
+wrong "a name is" import '' --from h
+wrong "a name is" export .e
+wrong "a region's name is" export e --region a/b
+wrong "is no name" plumb export a/b --region r
+wrong "is no name" plumb export e --region a/b
+wrong "is no name" plumb serve a/b 1
+wrong "is no name" plumb region-import a/b --link 1 --export-id 1
+
+# the rest, where the module was asked for first
+wrong "is no link" plumb link del x
+wrong "is no link" plumb link set x note
+wrong "is no link" plumb lane attach x 0 --fd 1
+wrong "is no lane" plumb lane attach 1 99 --fd 1
+wrong "is no lane" plumb lane detach 1 x
+wrong "one of --connect" plumb lane attach 1 0
+wrong "is no HOST:PORT" plumb lane attach 1 0 --connect nowhere
+wrong "is no \[ADDRESS:\]PORT" plumb lane attach 1 0 --listen x:y
+wrong "is no descriptor" plumb lane attach 1 0 --fd x
+wrong "is no number of seconds" plumb lane attach 1 0 --fd 1 --timeout x
+wrong "one of --region" plumb export e
+wrong "is no offset" plumb export e --file /dev/null --offset 1
+wrong "go with --file" plumb export e --region r --offset 4096
+wrong "is no link" plumb serve e x
+wrong "takes --link and" plumb region-import r
+wrong "is no export id" plumb region-import r --link 1 --export-id x
+wrong "is no offset" export e --file /dev/null --offset 1
+wrong "go with --file" export e --offset 4096
+wrong "is no size" create vm0 4Q
+wrong "bad port" move vm0 --to h:x
+wrong "bad port" import r --from '[::1]:0'
+wrong "'\[' without" move vm0 --to '[::1'
+wrong "go with nothing else" move vm0 --forget --abort
+wrong "--yes goes with" move vm0 --to h --yes
+wrong "needs --yes" move vm0 --forget
+wrong "bad port" agent --listen :x
+wrong "too many" agent x
+wrong "unrecognized option" agent --frobnicate
+wrong "there is no command" frobnicate
+echo "1..$n"
+exit $bad
