@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * guestload.c - the whole user space of a test guest
+ *
+ * It is PID 1 and owns most of the guest's memory, whose pages are written anew and
+ * verified all the time, see guestpages.h. Parameters, on the kernel's command line:
+ *
+ *   gl.mem=PERCENT    of the memory to own (60)
+ *   gl.load=idle|light|heavy   rewrites a second and worker: 0, 200, all it can
+ *   gl.rate=N         another number of rewrites for light
+ *   gl.pattern=random|seq|hot  which pages; hot: 9 of 10 in a tenth of them
+ *   gl.workers=N      threads that write and verify, each its own pages (2)
+ *   gl.beat=MS        between two heartbeats (20)
+ *   gl.file=MIB       of file data in the page cache (8)
+ *
+ * On the console, a line each:
+ *
+ *   ready boot=SEED pages=N file=MIB
+ *   hb COUNT t=SECONDS w=WRITES v=VERIFIED bad=N boot=SEED
+ *   (commands: verify, write, load KIND, off)
+ *   verify ok pages=N files=2 bad=0 ms=N        or "verify FAILED …"
+ *   write ok pages=N ms=N
+ *   bad page=…                                  what was wrong, the first few
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/random.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "guestpages.h"
+
+#define MAX_WORKERS	8
+#define LIGHT_RATE	200
+#define LIGHT_VERIFY	1000
+#define IDLE_VERIFY	50
+#define TICK_MS		20
+
+enum load { IDLE, LIGHT, HEAVY };
+enum task { NO_TASK, VERIFY, WRITE };
+
+struct worker {
+	pthread_t thread;
+	unsigned int nr;
+	size_t first, count;		/* its pages; nobody else touches them */
+	size_t cursor, next_write;	/* of the running verification, of seq */
+	uint64_t dice;
+	uint64_t writes;		/* since the pages were made */
+	uint64_t task_done;		/* number of the last task it finished */
+	size_t task_bad;
+};
+
+static struct {
+	unsigned int mem, rate, workers, beat_ms, file_mib;
+	enum { RANDOM, SEQ, HOT } pattern;
+} opt = { 60, LIGHT_RATE, 2, 20, 8, RANDOM };
+
+static unsigned char *pages;
+static uint32_t *gens;
+static size_t nr_pages;
+static struct worker workers[MAX_WORKERS];
+static _Atomic enum load load = LIGHT;
+static _Atomic uint64_t all_writes;
+
+/* the task in hand; guarded by lock, so is task_done of each worker */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t news;
+static enum task task;
+static uint64_t task_nr;
+static uint64_t task_start_ms;
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
+}
+
+/* workers */
+
+static bool verify_one(size_t i)
+{
+	return check_page(pages + i * PAGE, i, gens[i]);
+}
+
+static void write_one(struct worker *w, size_t i)
+{
+	gens[i]++;
+	make_page(pages + i * PAGE, i, gens[i]);
+	w->writes++;
+	atomic_fetch_add_explicit(&all_writes, 1, memory_order_relaxed);
+}
+
+static size_t pick(struct worker *w)
+{
+	size_t n = w->count;
+
+	w->dice = mix(w->dice + 1);
+	switch (opt.pattern) {
+	case SEQ:
+		w->next_write = (w->next_write + 1) % n;
+		return w->first + w->next_write;
+	case HOT:
+		if (w->dice % 10)
+			n = n > 10 ? n / 10 : 1;
+		break;
+	default:
+		break;
+	}
+	return w->first + (w->dice >> 8) % n;
+}
+
+static void step(struct worker *w, unsigned int verifies, unsigned int writes)
+{
+	for (; verifies; verifies--) {
+		verify_one(w->first + w->cursor);
+		w->cursor = (w->cursor + 1) % w->count;
+	}
+	for (; writes; writes--)
+		write_one(w, pick(w));
+}
+
+static size_t verify_all(struct worker *w)
+{
+	uint64_t sum = 0;
+	size_t bad = 0;
+
+	for (size_t i = w->first; i < w->first + w->count; i++) {
+		bad += !verify_one(i);
+		sum += gens[i];
+	}
+	/* Were both a page and its generation old, they would still agree. */
+	if (sum != w->writes + w->count) {
+		report("worker %u: generations add up to %llu, not %llu", w->nr,
+		       (unsigned long long)sum, (unsigned long long)w->writes + w->count);
+		bad++;
+	}
+	if (!w->nr)
+		bad += check_files();
+	return bad;
+}
+
+static void do_task(struct worker *w, enum task what)
+{
+	w->task_bad = 0;
+	if (what == VERIFY)
+		w->task_bad = verify_all(w);
+	else
+		for (size_t i = w->first; i < w->first + w->count; i++)
+			write_one(w, i);
+}
+
+/* Takes the lock; waits for a tick at most. Returns what there is to do. */
+static enum task wait_for_news(struct worker *w, bool may_sleep)
+{
+	struct timespec ts;
+	enum task what;
+
+	pthread_mutex_lock(&lock);
+	if (may_sleep && w->task_done == task_nr) {
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+		ts.tv_nsec += TICK_MS * 1000000L;
+		if (ts.tv_nsec >= 1000000000L) {
+			ts.tv_nsec -= 1000000000L;
+			ts.tv_sec++;
+		}
+		pthread_cond_timedwait(&news, &lock, &ts);
+	}
+	what = w->task_done == task_nr ? NO_TASK : task;
+	pthread_mutex_unlock(&lock);
+	return what;
+}
+
+static unsigned int per_tick(unsigned int a_second, uint64_t *rest)
+{
+	unsigned int n;
+
+	*rest += a_second * TICK_MS;
+	n = *rest / 1000;
+	*rest %= 1000;
+	return n;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t rest_v = 0, rest_w = 0;
+
+	for (;;) {
+		enum load l = atomic_load(&load);
+		enum task what = wait_for_news(w, l != HEAVY);
+
+		if (what != NO_TASK) {
+			do_task(w, what);
+			pthread_mutex_lock(&lock);
+			w->task_done = task_nr;
+			pthread_mutex_unlock(&lock);
+		} else if (l == HEAVY) {
+			step(w, 16, 16);
+		} else if (l == LIGHT) {
+			step(w, per_tick(LIGHT_VERIFY, &rest_v), per_tick(opt.rate, &rest_w));
+		} else {
+			step(w, per_tick(IDLE_VERIFY, &rest_v), 0);
+		}
+	}
+	return NULL;
+}
+
+/* the console; only the main thread writes to it */
+
+static void say(const char *fmt, ...)
+{
+	char line[256];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	va_end(ap);
+	if (n > (int)sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	line[n++] = '\n';
+	for (int at = 0; at < n; ) {
+		ssize_t ret = write(1, line + at, n - at);
+
+		if (ret < 0 && errno != EINTR && errno != EAGAIN)
+			return;
+		at += ret > 0 ? ret : 0;
+	}
+}
+
+static void start_task(enum task what)
+{
+	pthread_mutex_lock(&lock);
+	task = what;
+	task_nr++;
+	task_start_ms = now_ms();
+	pthread_cond_broadcast(&news);
+	pthread_mutex_unlock(&lock);
+}
+
+static void end_task(void)
+{
+	const char *bad_page;
+	size_t bad = 0;
+	enum task what;
+
+	pthread_mutex_lock(&lock);
+	what = task;
+	for (unsigned int i = 0; i < opt.workers && what != NO_TASK; i++) {
+		if (workers[i].task_done != task_nr)
+			what = NO_TASK;
+		bad += workers[i].task_bad;
+	}
+	if (what != NO_TASK)
+		task = NO_TASK;
+	pthread_mutex_unlock(&lock);
+	while ((bad_page = next_report()))
+		say("bad %s", bad_page);
+	if (what == VERIFY)
+		say("verify %s pages=%zu files=2 bad=%zu ms=%llu", bad ? "FAILED" : "ok", nr_pages,
+		    bad, (unsigned long long)(now_ms() - task_start_ms));
+	else if (what == WRITE)
+		say("write ok pages=%zu ms=%llu", nr_pages,
+		    (unsigned long long)(now_ms() - task_start_ms));
+}
+
+static bool set_load(const char *kind)
+{
+	if (!strcmp(kind, "idle"))
+		atomic_store(&load, IDLE);
+	else if (!strcmp(kind, "light"))
+		atomic_store(&load, LIGHT);
+	else if (!strcmp(kind, "heavy"))
+		atomic_store(&load, HEAVY);
+	else
+		return false;
+	return true;
+}
+
+static void command(const char *line)
+{
+	if (!strcmp(line, "verify") || !strcmp(line, "write")) {
+		if (task != NO_TASK)
+			say("busy");
+		else
+			start_task(*line == 'v' ? VERIFY : WRITE);
+	} else if (!strncmp(line, "load ", 5)) {
+		say(set_load(line + 5) ? "load ok" : "load: idle, light or heavy");
+	} else if (!strcmp(line, "off")) {
+		say("off ok");
+		tcdrain(1);
+		reboot(RB_POWER_OFF);
+	} else if (*line) {
+		say("commands: verify, write, load KIND, off");
+	}
+}
+
+static void read_commands(void)
+{
+	static char line[64];
+	static size_t len;
+	char c;
+
+	while (read(0, &c, 1) == 1) {
+		if (c == '\n' || c == '\r') {
+			line[len] = 0;
+			len = 0;
+			command(line);
+		} else if (len < sizeof(line) - 1) {
+			line[len++] = c;
+		}
+	}
+}
+
+static void heartbeat(uint64_t count)
+{
+	uint64_t t = now_ms();
+
+	say("hb %llu t=%llu.%03llu w=%llu v=%llu bad=%llu boot=%08x", (unsigned long long)count,
+	    (unsigned long long)t / 1000, (unsigned long long)t % 1000,
+	    (unsigned long long)atomic_load(&all_writes),
+	    (unsigned long long)atomic_load(&all_verified),
+	    (unsigned long long)atomic_load(&all_bad), (unsigned int)seed);
+}
+
+static void beat_for_ever(void)
+{
+	uint64_t next = now_ms(), count = 0;
+
+	for (;;) {
+		struct pollfd p = { .fd = 0, .events = POLLIN };
+		uint64_t now = now_ms();
+
+		if (now >= next) {
+			heartbeat(++count);
+			end_task();
+			/* none is made up for after a pause */
+			next = next + opt.beat_ms > now ? next + opt.beat_ms : now + opt.beat_ms;
+			continue;
+		}
+		if (poll(&p, 1, next - now) > 0)
+			read_commands();
+	}
+}
+
+/* setting up */
+
+static void give_up(const char *what)
+{
+	say("guestload: %s: %s", what, strerror(errno));
+	tcdrain(1);
+	reboot(RB_POWER_OFF);
+	_exit(1);
+}
+
+static void option(const char *word)
+{
+	static const struct {
+		const char *name;
+		unsigned int *value, min, max;
+	} numbers[] = {
+		{ "gl.mem=", &opt.mem, 1, 85 },
+		{ "gl.rate=", &opt.rate, 0, 1000000 },
+		{ "gl.workers=", &opt.workers, 1, MAX_WORKERS },
+		{ "gl.beat=", &opt.beat_ms, 1, 10000 },
+		{ "gl.file=", &opt.file_mib, 1, 1024 },
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		size_t len = strlen(numbers[i].name);
+		unsigned long v;
+
+		if (strncmp(word, numbers[i].name, len))
+			continue;
+		v = strtoul(word + len, NULL, 10);
+		if (v >= numbers[i].min && v <= numbers[i].max)
+			*numbers[i].value = v;
+		else
+			say("guestload: %s ignored", word);
+	}
+	if (!strncmp(word, "gl.load=", 8) && !set_load(word + 8))
+		say("guestload: %s ignored", word);
+	if (!strcmp(word, "gl.pattern=seq"))
+		opt.pattern = SEQ;
+	if (!strcmp(word, "gl.pattern=hot"))
+		opt.pattern = HOT;
+}
+
+static void options(void)
+{
+	static char line[2048];
+	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	char *save, *word;
+
+	if (fd < 0 || read(fd, line, sizeof(line) - 1) < 0)
+		give_up("/proc/cmdline");
+	close(fd);
+	for (word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save))
+		option(word);
+}
+
+static void set_up_console(void)
+{
+	struct termios t;
+
+	if (!tcgetattr(0, &t)) {
+		cfmakeraw(&t);
+		tcsetattr(0, TCSANOW, &t);
+	}
+	fcntl(0, F_SETFL, O_RDWR | O_NONBLOCK);
+}
+
+static void *map(size_t len)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		give_up("memory");
+	return p;
+}
+
+static void set_up_pages(void)
+{
+	struct sysinfo si;
+
+	sysinfo(&si);
+	nr_pages = (uint64_t)si.totalram * si.mem_unit / 100 * opt.mem / PAGE;
+	nr_pages -= nr_pages % opt.workers;
+	gens = map(nr_pages * sizeof(*gens));
+	pages = map(nr_pages * PAGE);
+	for (size_t i = 0; i < nr_pages; i++) {
+		gens[i] = 1;
+		make_page(pages + i * PAGE, i, 1);
+	}
+}
+
+static void start_workers(void)
+{
+	struct sched_param first = { .sched_priority = 1 };
+	pthread_condattr_t attr;
+	size_t share = nr_pages / opt.workers;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&news, &attr);
+	for (unsigned int i = 0; i < opt.workers; i++) {
+		struct worker *w = &workers[i];
+
+		w->nr = i;
+		w->first = i * share;
+		w->count = share;
+		w->dice = seed + i;
+		errno = pthread_create(&w->thread, NULL, work, w);
+		if (errno)
+			give_up("thread");
+	}
+	/* A busy worker must not hold up the heart. */
+	sched_setscheduler(0, SCHED_FIFO, &first);
+}
+
+int main(void)
+{
+	set_up_console();
+	mkdir("/proc", 0555);
+	if (mount("proc", "/proc", "proc", 0, NULL))
+		give_up("/proc");
+	options();
+	if (getrandom(&seed, sizeof(seed), GRND_INSECURE) != sizeof(seed))
+		give_up("getrandom");
+	if (make_files(opt.file_mib))
+		give_up(FILE_PATH);
+	set_up_pages();
+	start_workers();
+	say("ready boot=%08x pages=%zu file=%u", (unsigned int)seed, nr_pages, opt.file_mib);
+	beat_for_ever();
+}
