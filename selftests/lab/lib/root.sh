@@ -9,7 +9,7 @@ root_name() {
 		machine_suite
 		grep -v '^#' "$LAB/root-packages"
 		# Raise this when the making below changes.
-		echo 1
+		echo 2
 	} | hash_of
 }
 
@@ -33,6 +33,7 @@ root_make() {
 	apt_open "$dir/apt" "$suite" $([ "$suite" != bookworm ] || echo bookworm-backports)
 	apt_unpack_closure "$dir/apt" "$tree" "${packages[@]}"
 	rm -rf "$dir/apt"
+	mend_qemu "$tree/usr/bin/qemu-system-x86_64"
 	root_dress "$tree"
 	TREE=$tree image_make "$tree" "$dir/root.img"
 }
