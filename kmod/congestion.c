@@ -22,7 +22,7 @@
  * @sk: the socket
  *
  * TCP doubles the time between its tries to get through, so after a cut of a second
- * a guest would wait half a second more for nothing. A lane tries once in a round
+ * a guest would wait half a second more for nothing. A lane tries twice in a round
  * trip, one segment each time, which no path notices, until link_timeout_ms ends it
  * (compare TCP_THIN_LINEAR_TIMEOUTS, Documentation/networking/tcp-thin.rst).
  *
@@ -34,7 +34,7 @@ void tp_congestion_timeout(struct sock *sk)
 	struct inet_connection_sock *icsk = inet_csk(sk);
 	u32 rtt = usecs_to_jiffies(tcp_sk(sk)->srtt_us >> 3);
 
-	icsk->icsk_rto = DIV_ROUND_UP(max_t(u32, rtt, HZ / 50), 2);
+	icsk->icsk_rto = DIV_ROUND_UP(max_t(u32, rtt / 2, HZ / 100), 2);
 	/* TCP shifts by the one, takes 0 of the other for a first try, and counts few bits */
 	icsk->icsk_backoff = 0;
 	icsk->icsk_retransmits = min_t(u8, icsk->icsk_retransmits, TP_TRIES_MAX);

@@ -42,7 +42,7 @@
 #define TP_BULK_EPOCH		(10 * HZ)
 #define TP_BULK_BASE_EPOCHS	3		/* epochs that one minimum covers */
 #define TP_BULK_DRAIN_ROUNDS	2
-#define TP_BULK_OUTAGE		3		/* time-outs in a row */
+#define TP_BULK_OUTAGE		5		/* time-outs in a row */
 
 enum tp_bulk_mode {
 	TP_BULK_STEADY,
@@ -262,14 +262,21 @@ static void tp_bulk_state(struct sock *sk, u8 state)
 
 /*
  * Before the first acknowledgment after an outage is looked at: F-RTO (RFC 5682)
- * would spend a round trip on asking whether the time-out was spurious.
+ * would spend a round trip on asking whether the time-out was spurious. Eifel
+ * detection (RFC 3522) would say that it was: what is acknowledged first had arrived
+ * before the cut and only its acknowledgment was lost, so its time stamp is that of
+ * the first transmission. All behind it would be taken for under way, and a round
+ * trip later for lost in congestion.
  */
 static void tp_bulk_ack_event(struct sock *sk, u32 flags)
 {
 	const struct tp_bulk *b = inet_csk_ca(sk);
+	struct tcp_sock *tp = tcp_sk(sk);
 
-	if (b->timeouts >= TP_BULK_OUTAGE)
-		tcp_sk(sk)->frto = 0;
+	if (b->timeouts >= TP_BULK_OUTAGE) {
+		tp->frto = 0;
+		tp->undo_marker = 0;
+	}
 }
 
 struct tcp_congestion_ops tp_bulk_cc = {
