@@ -24,6 +24,7 @@ static void tp_uffd_free(struct kref *ref)
 {
 	struct tp_uffd *u = container_of(ref, struct tp_uffd, ref);
 
+	kvfree(u->surplus);
 	kfree(u);
 }
 
@@ -80,7 +81,7 @@ void tp_uffd_fd_free(struct tp_uffd_fd *f)
 }
 
 /* Let go of everything but the bridge itself and its region. */
-static void tp_uffd_drop(struct tp_uffd *u)
+static void tp_uffd_let_go(struct tp_uffd *u)
 {
 	struct tp_uffd_fd *f, *tmp;
 
@@ -106,7 +107,7 @@ static void tp_uffd_end(struct tp_uffd *u, const char *reason)
 	u->ended = true;
 	cancel_delayed_work_sync(&u->tick);
 	kthread_stop(u->task);
-	tp_uffd_drop(u);
+	tp_uffd_let_go(u);
 	r->uffd = NULL;
 	tp_event(TELEPAGE_EVENT_UFFD_DETACHED, r, 0, reason);
 	kref_put(&u->ref, tp_uffd_free);
@@ -328,13 +329,17 @@ static struct tp_uffd *tp_uffd_alloc(struct tp_region *r, const struct tp_uffd_a
 
 	if (!u)
 		return NULL;
+	u->surplus = kvmalloc_array(TP_UFFD_SURPLUS, sizeof(*u->surplus), GFP_KERNEL_ACCOUNT);
+	if (!u->surplus) {
+		kfree(u);
+		return NULL;
+	}
 	kref_init(&u->ref);
 	u->region = r;
 	u->fill = args->fill;
 	mutex_init(&u->lock);
 	INIT_LIST_HEAD(&u->fds);
 	INIT_LIST_HEAD(&u->retry);
-	folio_batch_init(&u->drop);
 	init_llist_head(&u->ready);
 	xa_init(&u->faults);
 	init_completion(&u->started);
@@ -445,7 +450,7 @@ int tp_uffd_attach(struct tp_region *r, const struct tp_uffd_args *args,
 	return 0;
 err:
 	tp_uffd_scratch_unmap(u);
-	tp_uffd_drop(u);
+	tp_uffd_let_go(u);
 	kref_put(&u->ref, tp_uffd_free);
 	return err;
 }

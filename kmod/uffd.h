@@ -18,6 +18,7 @@
 
 #define TP_UFFD_RUN	16	/* pages put in at once when filling */
 #define TP_UFFD_MSGS	32	/* events read at once */
+#define TP_UFFD_SURPLUS	4096U	/* pages that may be in memory twice for a while */
 
 struct pid;
 
@@ -126,7 +127,9 @@ struct tp_uffd {
 	/* the thread's own */
 	struct xarray faults;		/* by page */
 	struct list_head retry;
-	struct folio_batch drop;	/* given, to be dropped from the region together */
+	struct folio **surplus;		/* given, to be dropped from the region: a ring */
+	unsigned int surplus_at, nr_surplus;
+	unsigned int drop;		/* how many of them are to go now */
 	bool stall;			/* wait a tick before trying again */
 	bool gone;			/* every descriptor's mm is gone */
 	bool unregister;		/* UFFD_DETACH; set before the thread is stopped */
@@ -194,6 +197,7 @@ int tp_uffd_zero(struct tp_uffd_fd *f, const struct tp_uffd_range *rg, pgoff_t i
 int tp_uffd_minor(struct tp_uffd_fd *f, const struct tp_uffd_range *rg, pgoff_t index);
 int tp_uffd_fail(struct tp_uffd_fd *f, u64 addr, size_t len);
 bool tp_uffd_fill(struct tp_uffd *u);
+void tp_uffd_drop(struct tp_uffd *u);
 void tp_uffd_discard(struct tp_uffd_fd *f, u64 start, u64 end);
 void tp_uffd_cancel(struct tp_uffd *u);
 

@@ -25,13 +25,43 @@ static bool tp_done_everywhere(const struct tp_uffd *u, pgoff_t index)
 	return true;
 }
 
-/* Nobody needs a folio of the region any more. One by one it would cost twice as much. */
-static void tp_drop(struct tp_uffd *u, struct folio *folio)
+/**
+ * tp_uffd_drop - free some folios of the region that are surplus
+ * @u: the bridge
+ *
+ * A batch at a time, which is the cheaper the longer it is, and no longer than an
+ * event may wait.
+ *
+ * Context: the thread; sleeps.
+ */
+void tp_uffd_drop(struct tp_uffd *u)
+{
+	struct folio_batch batch;
+
+	folio_batch_init(&batch);
+	while (u->nr_surplus) {
+		struct folio *folio = u->surplus[u->surplus_at++ % TP_UFFD_SURPLUS];
+
+		u->nr_surplus--;
+		if (u->drop)
+			u->drop--;
+		if (!folio_batch_add(&batch, folio))
+			break;
+	}
+	tp_forget(u->region, &batch);
+}
+
+/*
+ * Nobody needs a folio of the region any more. It goes when a tick says so, since
+ * there may be a fault behind this one, or when there are too many.
+ */
+static void tp_surplus(struct tp_uffd *u, struct folio *folio)
 {
 	folio_get(folio);
 	WRITE_ONCE(u->region->given, true);
-	if (!folio_batch_add(&u->drop, folio))
-		tp_forget(u->region, &u->drop);
+	if (u->nr_surplus == TP_UFFD_SURPLUS)
+		tp_uffd_drop(u);
+	u->surplus[(u->surplus_at + u->nr_surplus++) % TP_UFFD_SURPLUS] = folio;
 }
 
 /* A page is the VMM's own now. @folio: what the region has of it, or NULL. */
@@ -39,7 +69,7 @@ static void tp_mark_done(struct tp_uffd_fd *f, pgoff_t index, struct folio *foli
 {
 	__set_bit(index, f->done);
 	if (folio && tp_done_everywhere(f->uffd, index))
-		tp_drop(f->uffd, folio);
+		tp_surplus(f->uffd, folio);
 }
 
 static void tp_told(struct tp_waiter *w, int err)
@@ -439,7 +469,7 @@ static int tp_fill_range(struct tp_uffd_fd *f, const struct tp_uffd_range *rg)
 			if (test_bit(index, f->done)) {
 				/* kept for a descriptor that is no more? */
 				if (tp_done_everywhere(f->uffd, index))
-					tp_drop(f->uffd, folio);
+					tp_surplus(f->uffd, folio);
 				continue;
 			}
 			if (rg->page_size == PAGE_SIZE) {
@@ -461,7 +491,7 @@ static int tp_fill_range(struct tp_uffd_fd *f, const struct tp_uffd_range *rg)
 }
 
 /**
- * tp_uffd_fill - put some of the pages that are here into the VMM
+ * tp_uffd_fill - put some of the pages that are here into the VMM, or drop some
  * @u: the bridge
  *
  * Context: the thread; sleeps for memory.
@@ -473,6 +503,11 @@ bool tp_uffd_fill(struct tp_uffd *u)
 	unsigned int i;
 	int ret;
 
+	/* First, or the walk would meet it all the time. */
+	if (u->nr_surplus) {
+		tp_uffd_drop(u);
+		return true;
+	}
 	list_for_each_entry(f, &u->fds, node) {
 		for (i = 0; i < f->nr_ranges && !f->dead; i++) {
 			ret = tp_fill_range(f, &f->ranges[i]);

@@ -325,7 +325,7 @@ static void tp_uffd_probe_all(struct tp_uffd *u)
 
 static void tp_uffd_sleep(struct tp_uffd *u)
 {
-	if (atomic_read(&u->pending))
+	if (atomic_read(&u->pending) || (u->drop && !u->gone))
 		return;
 	set_current_state(TASK_IDLE);
 	if (!atomic_read(&u->pending) && !kthread_should_stop()) {
@@ -389,8 +389,10 @@ int tp_uffd_thread(void *data)
 			tp_uffd_again(u);
 		if (atomic_xchg(&u->probe, 0)) {
 			tp_uffd_probe_all(u);
-			tp_forget(u->region, &u->drop);
+			u->drop = u->nr_surplus;
 		}
+		if (u->drop)
+			tp_uffd_drop(u);
 		if (atomic_read(&u->more)) {
 			atomic_set(&u->more, 0);
 			/* First cleared, then looked: what arrives meanwhile sets it again. */
@@ -408,7 +410,8 @@ int tp_uffd_thread(void *data)
 		tp_uffd_unhook(f);
 	remove_wait_queue(&u->region->arrivals, &u->arrived);
 	tp_uffd_cancel(u);
-	tp_forget(u->region, &u->drop);
+	while (u->nr_surplus)
+		tp_uffd_drop(u);
 	tp_forget_retries(u, NULL);
 	tp_uffd_scratch_unmap(u);
 	kthread_unuse_mm(u->mm);
