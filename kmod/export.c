@@ -59,6 +59,10 @@ struct tp_export *tp_export_new(const char *name, const char *peer,
 		NL_SET_ERR_MSG(extack, "the region's pages are in a VMM's own memory");
 		return ERR_PTR(-EBUSY);
 	}
+	if (what->size > TP_EXPORT_MAX) {
+		NL_SET_ERR_MSG(extack, "an export can have 16 TiB at most");
+		return ERR_PTR(-E2BIG);
+	}
 	ex = kzalloc(sizeof(*ex), GFP_KERNEL_ACCOUNT);
 	if (!ex)
 		return ERR_PTR(-ENOMEM);

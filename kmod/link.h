@@ -13,6 +13,7 @@ struct tp_mm;
 
 #define TP_LANES	(TELEPAGE_LANE_MAX + 1)
 #define TP_RELAY_MAX	256	/* demands of one link that may wait at the source */
+#define TP_EXPORT_MAX	(16ULL << 40)	/* bytes; serving it takes a bit a page and link */
 #define TP_SERVE_MAX	256	/* links of one export: all are named in one netlink message */
 #define TP_URGENT_CONGESTION "telepage"	/* names in congestion.c */
 #define TP_BULK_CONGESTION "telepage_bulk"

@@ -101,9 +101,12 @@ static int tp_nl_export_file(struct genl_info *info, const char *name)
 				    "there is no such descriptor");
 		return -EBADF;
 	}
-	if (!(file->f_mode & FMODE_READ) || !(file->f_mode & FMODE_CAN_READ) ||
-	    (!S_ISREG(file_inode(file)->i_mode) && !S_ISBLK(file_inode(file)->i_mode))) {
-		NL_SET_ERR_MSG(info->extack, "only a file open for reading can be exported");
+	if (!S_ISREG(file_inode(file)->i_mode) && !S_ISBLK(file_inode(file)->i_mode)) {
+		NL_SET_ERR_MSG(info->extack, "only a file or a block device can be exported");
+		goto out;
+	}
+	if (!(file->f_mode & FMODE_READ) || !(file->f_mode & FMODE_CAN_READ)) {
+		NL_SET_ERR_MSG(info->extack, "the file is not open for reading");
 		goto out;
 	}
 	if (file->f_op == &tp_file_fops) {
@@ -113,6 +116,10 @@ static int tp_nl_export_file(struct genl_info *info, const char *name)
 	isize = i_size_read(file->f_mapping->host);
 	if (a[TELEPAGE_A_EXPORT_OFFSET])
 		offset = nla_get_u64(a[TELEPAGE_A_EXPORT_OFFSET]);
+	if (!isize) {
+		NL_SET_ERR_MSG(info->extack, "the file is empty, or does not say its size");
+		goto out;
+	}
 	if (offset % TELEPAGE_PAGE_SIZE || offset >= isize) {
 		NL_SET_ERR_MSG(info->extack,
 			       "the offset must be a multiple of 4096 within the file");

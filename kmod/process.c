@@ -146,7 +146,8 @@ static int tp_mm_watch(struct tp_mm *m, const struct tp_mm_ask *ask,
 		r->nr_pages = ask->range[i].len >> PAGE_SHIFT;
 		r->first = m->nr_pages;
 		m->nr_pages += r->nr_pages;
-		r->gone = kvcalloc(BITS_TO_LONGS(r->nr_pages), sizeof(long), GFP_KERNEL_ACCOUNT);
+		r->gone = kvcalloc(BITS_TO_LONGS(r->nr_pages), sizeof(long),
+				   GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!r->gone)
 			return -ENOMEM;
 		err = mmu_interval_notifier_insert(&r->notifier, m->mm, r->addr,

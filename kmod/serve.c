@@ -71,8 +71,10 @@ int tp_export_serve(struct tp_export *ex, struct tp_link *link, struct netlink_e
 	sv = kzalloc(sizeof(*sv), GFP_KERNEL_ACCOUNT);
 	if (!sv)
 		return -ENOMEM;
-	sv->want = kvcalloc(BITS_TO_LONGS(ex->nr_pages), sizeof(long), GFP_KERNEL_ACCOUNT);
+	sv->want = kvcalloc(BITS_TO_LONGS(ex->nr_pages), sizeof(long),
+			    GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!sv->want) {
+		NL_SET_ERR_MSG(extack, "no memory for serving an export of this size");
 		kfree(sv);
 		return -ENOMEM;
 	}

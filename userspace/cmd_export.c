@@ -56,7 +56,8 @@ static bool add_peer(const char *peer)
 
 static int refused(const struct tp_nl *nl, int err, const char *name)
 {
-	const char *hint = err == -EEXIST ? "telepage release takes it back" : NULL;
+	const char *hint = err == -EEXIST ? "telepage release takes it back" :
+			   err == -EACCES ? "choose other ranges" : NULL;
 
 	return err ? tp_fail_nl(nl, err, hint, "export %s", name) : TP_OK;
 }
@@ -64,7 +65,8 @@ static int refused(const struct tp_nl *nl, int err, const char *name)
 static int export_file(struct tp_nl *nl, const char *name, const char *path, uint64_t offset,
 		       uint64_t size)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	/* a pipe or a terminal must not be waited for: it is refused */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), err;
 
 	if (fd < 0)
 		return tp_fail("export %s: %s: %s", name, path, strerror(errno));

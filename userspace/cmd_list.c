@@ -123,6 +123,21 @@ static void join_lanes(char *buf, size_t len, const struct tp_link *l)
 				l->lanes[i].lane, l->lanes[i].up ? "" : "?");
 }
 
+/* whom a link goes to: of the agent's note what is for people, else the note */
+static const char *peer_text(char *buf, size_t len, const char *note)
+{
+	json_t *obj = json_loads(note, 0, NULL);
+	const char *host = NULL, *who = NULL, *name = NULL;
+
+	if (!obj || json_unpack(obj, "{s?s, s?s, s?s}", "host", &host, "who", &who, "name", &name))
+		snprintf(buf, len, "%s", *note ? note : "-");
+	else
+		snprintf(buf, len, "%s%s%s%s%s", host ? host : "", host && who && *who ? " " : "",
+			 who ? who : "", name && *name ? ": " : "", name ? name : "");
+	json_decref(obj);
+	return buf;
+}
+
 static void show_links(const struct tp_link_list *l)
 {
 	struct tp_table t = { .columns = 8, .right = 1 << 0 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 };
@@ -135,7 +150,7 @@ static void show_links(const struct tp_link_list *l)
 					   "RECEIVED", "PEER" });
 	for (size_t i = 0; i < l->n; i++) {
 		const struct tp_link *k = &l->v[i];
-		char id[16], lanes[96], imports[16], serves[16], tx[TP_FMT_LEN], rx[TP_FMT_LEN];
+		char id[16], peer[160], lanes[96], imports[16], serves[16], tx[TP_FMT_LEN], rx[TP_FMT_LEN];
 
 		u32_text(id, sizeof(id), k->id);
 		u32_text(imports, sizeof(imports), k->imports);
@@ -144,7 +159,8 @@ static void show_links(const struct tp_link_list *l)
 		tp_table_row(&t, (const char *[]){
 			id, k->up ? "up" : "down", lanes, imports, serves,
 			tp_fmt_size(tx, sizeof(tx), k->tx_bytes),
-			tp_fmt_size(rx, sizeof(rx), k->rx_bytes), *k->peer ? k->peer : "-" });
+			tp_fmt_size(rx, sizeof(rx), k->rx_bytes),
+			peer_text(peer, sizeof(peer), k->peer) });
 	}
 	tp_table_print(&t, stdout);
 }

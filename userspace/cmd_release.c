@@ -2,16 +2,75 @@
 /*
  * cmd_release.c - take back an export
  */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fmt.h"
 #include "oneshot.h"
+#include "parse.h"
 
 const char cmd_release_usage[] =
-	"Usage: telepage release NAME\n\n"
+	"Usage: telepage release NAME [--yes]\n\n"
 	"Takes back the export NAME: its pages are given out no more, and a region can then\n"
-	"be deleted. A peer that still lacks pages of it does not get them.\n";
+	"be deleted. A peer that still lacks pages of it does not get them.\n\n"
+	"  --yes   do not ask, though a peer waits for pages; needed for that when there is\n"
+	"          no terminal to ask on\n";
+
+/* does a peer wait for pages? 0: no, else what was said, or TP_OK when it may be done */
+static int confirm(const char *argv0, const char *name)
+{
+	struct tp_export e;
+	struct tp_nl *nl;
+	char answer[16], left[TP_FMT_LEN];
+	uint64_t wanted;
+	int err, status;
+
+	status = tp_open(&nl, "release");
+	if (status)
+		return status;
+	err = tp_export_get(nl, name, &e);
+	if (err)
+		status = tp_fail_nl(nl, err, NULL, "release %s", name);
+	tp_nl_close(nl);
+	if (err)
+		return status;
+	wanted = e.wanted;
+	tp_export_clear(&e);
+	if (!wanted)
+		return TP_OK;
+	if (!isatty(STDIN_FILENO))
+		return tp_usage(argv0, "needs --yes while a peer lacks pages of %s and there is no terminal to ask on",
+				name);
+	fprintf(stderr, "%s: %s have not gone to the peer yet, which then lacks them for good. Type yes: ",
+		name, tp_fmt_size(left, sizeof(left), wanted * TELEPAGE_PAGE_SIZE));
+	if (!fgets(answer, sizeof(answer), stdin) || strcmp(answer, "yes\n") != 0)
+		return tp_fail("release %s: not confirmed, nothing was done", name);
+	return TP_OK;
+}
 
 int cmd_release(int argc, char **argv)
 {
-	static const struct tp_oneshot o = { "release", tp_export_del };
+	static const struct tp_oneshot oneshot = { "release", tp_export_del };
+	static const struct option options[] = {
+		{ "yes", no_argument, NULL, 'y' },
+		{ 0 }
+	};
+	bool yes = false;
+	const char *name;
+	int o, status;
 
-	return tp_oneshot(argc, argv, &o);
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (o != 'y')
+			return TP_USAGE;
+		yes = true;
+	}
+	if (argc - optind != 1)
+		return tp_usage(argv[0], "takes one NAME");
+	name = argv[optind];
+	if (!tp_name_ok(name))
+		return tp_usage(argv[0], "'%s' is no name: " TP_NAME_RULE, name);
+	status = yes ? TP_OK : confirm(argv[0], name);
+	return status ? status : tp_oneshot_name(name, &oneshot);
 }

@@ -28,7 +28,7 @@ const char cmd_status_usage[] =
 	"  --json         a JSON object on a line, with --watch one for each look\n";
 
 /* a rate needs two looks: this far apart when there is no --watch */
-#define SINGLE_LOOK_S	0.25
+#define SINGLE_LOOK_S	1.0
 
 /* a region and what is remembered of it from look to look */
 struct row {
@@ -234,7 +234,7 @@ static int verdict(const struct status *s)
 		return TP_OK;
 	case TELEPAGE_REGION_BROKEN:
 		return tp_fail("status %s: broken, the peer cannot give some of its pages "
-			       "(bring the peer back, or: telepage abandon %s)", s->name, s->name);
+			       "(see the log of the peer's agent; to give them up: telepage abandon %s)", s->name, s->name);
 	case TELEPAGE_REGION_ABANDONED:
 		return tp_fail("status %s: abandoned with pages missing", s->name);
 	default:

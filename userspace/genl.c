@@ -512,7 +512,7 @@ int tp_uffd_detach(struct tp_nl *nl, const char *region)
 int tp_uffd_get(struct tp_nl *nl, const char *region, struct tp_uffd *out)
 {
 	struct nl_msg *msg = tp_nl_request(nl, TELEPAGE_CMD_UFFD_GET, NLM_F_ACK);
-	struct tp_uffd dummy;
+	struct tp_uffd dummy = { 0 };
 	struct answer a = { .parse = parse_uffd, .out = out ? out : &dummy };
 
 	tp_nl_put_string(&msg, TELEPAGE_A_UFFD_REGION, region);

@@ -2,6 +2,7 @@
 /*
  * mount.c - where the telepage filesystem is mounted
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -73,6 +74,21 @@ static int is_mounted(const char *dir, bool *mounted)
 	return 0;
 }
 
+/* what is in a directory would be hidden by a mount */
+static bool is_empty(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	bool empty = true;
+
+	if (!d)
+		return true;	/* the mount will say why not */
+	while (empty && (e = readdir(d)))
+		empty = !strcmp(e->d_name, ".") || !strcmp(e->d_name, "..");
+	closedir(d);
+	return empty;
+}
+
 int tp_mount(const char *dir)
 {
 	bool mounted;
@@ -86,6 +102,8 @@ int tp_mount(const char *dir)
 	if (!real)
 		return -errno;
 	err = is_mounted(real, &mounted);
+	if (!err && !mounted && !is_empty(real))
+		err = -ENOTEMPTY;
 	if (!err && !mounted &&
 	    mount(TELEPAGE_FS_NAME, real, TELEPAGE_FS_NAME, MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL))
 		err = -errno;

@@ -136,6 +136,6 @@ void op_close_export(struct peer *p, json_int_t id, json_t *msg)
 
 	/* one that is not there any more is what was wanted */
 	if (l && !l->connects && l->import && !l->closing && !strcmp(l->who, peer_who(p)))
-		drop_link(l, "the importer has all of it");
+		drop_link(l, "the importer needs it no more");
 	peer_answer(p, id, json_object());
 }

@@ -57,7 +57,7 @@ const char *tls_alert_words(int alert)
 	case GNUTLS_A_BAD_CERTIFICATE:
 	case GNUTLS_A_UNSUPPORTED_CERTIFICATE:
 	case GNUTLS_A_CERTIFICATE_UNKNOWN:
-		return "does not trust this host's certificate: its ca.crt is another one";
+		return "does not trust this host's certificate: its ca.crt is another one, or it called this host by a name that is not in the certificate";
 	case GNUTLS_A_CERTIFICATE_EXPIRED:
 		return "says that this host's certificate is not valid now: issue another, or mend the clocks";
 	case GNUTLS_A_CERTIFICATE_REVOKED:

@@ -100,7 +100,7 @@ forget_all() {
 	for one in $regions; do
 		telepage abandon "$one" --yes >/dev/null 2>&1 || :
 	done
-	for one in $exports; do telepage release "$one" 2>/dev/null || :; done
+	for one in $exports; do telepage release "$one" --yes 2>/dev/null || :; done
 	for one in $links; do telepage plumb link del "$one" 2>/dev/null || :; done
 	for one in $regions; do telepage delete "$one" 2>/dev/null || :; done
 	regions='' exports='' links=''

@@ -176,7 +176,7 @@ telepage_clear() {
 		telepage abandon "$clear_name" --yes
 	done
 	for clear_name in $(telepage list exports --names); do
-		telepage release "$clear_name"
+		telepage release "$clear_name" --yes
 	done
 	for clear_name in $(telepage list regions --names); do
 		telepage delete "$clear_name"
