@@ -114,7 +114,8 @@ static void tp_less_absent(struct tp_region *r, long n)
  * @index: page, in range
  * @folio: new, not yet in any mapping, with the content; the caller keeps its
  *	reference
- * @gen: the request that asked for it, 0 when it was pushed
+ * @gen: the request that asked for it, 0 when nobody did
+ * @came: which way, as it is counted
  *
  * What came twice, or for a page that was punched meanwhile, is dropped.
  *
@@ -122,7 +123,8 @@ static void tp_less_absent(struct tp_region *r, long n)
  * Return: 0, or -ENOMEM when the page cache could not take it: the page is still
  * absent and has to be asked for again.
  */
-int tp_place_data(struct tp_region *r, pgoff_t index, struct folio *folio, u32 gen)
+int tp_place_data(struct tp_region *r, pgoff_t index, struct folio *folio, u32 gen,
+		  enum tp_stat came)
 {
 	struct address_space *mapping = r->inode.i_mapping;
 	int err = -EEXIST;
@@ -144,10 +146,7 @@ int tp_place_data(struct tp_region *r, pgoff_t index, struct folio *folio, u32 g
 
 	if (err && err != -EEXIST)
 		return err;
-	if (err)
-		tp_stat_inc(r, TP_STAT_DUPLICATE);
-	else
-		tp_stat_inc(r, gen ? TP_STAT_DEMAND : TP_STAT_PUSH);
+	tp_stat_inc(r, err ? TP_STAT_DUPLICATE : came);
 	trace_telepage_place(r, index, !err, gen);
 	/* Also of what came twice: whoever waits for it has to look again. */
 	tp_request_finish(r, index, 0);

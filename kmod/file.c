@@ -21,8 +21,8 @@ static int tp_open(struct inode *inode, struct file *file)
 	int err = -ENOENT;
 
 	spin_lock(&r->lock);
-	if (r->bridged) {
-		/* its pages are in a VMM's own memory */
+	if (r->bridged || r->loading) {
+		/* its pages are in a VMM's own memory, or just become absent */
 		err = -EBUSY;
 	} else if (!r->dead) {
 		r->openers++;

@@ -12,6 +12,7 @@
 #include <linux/netlink.h>
 #include <linux/slab.h>
 #include "link.h"
+#include "origin.h"
 #include "telepage.h"
 #include "trace.h"
 
@@ -30,12 +31,16 @@ int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bo
 		    struct netlink_ext_ack *extack)
 {
 	size_t longs = BITS_TO_LONGS(r->nr_pages);
-	unsigned long *remote;
+	unsigned long *remote, *old;
 	int err;
 
 	lockdep_assert_held(&tp_ctl_mutex);
 	if (r->link) {
 		NL_SET_ERR_MSG(extack, "the region imports already, or did");
+		return -EBUSY;
+	}
+	if (r->origin && r->origin->fill) {
+		NL_SET_ERR_MSG(extack, "the region fills from its files: import first");
 		return -EBUSY;
 	}
 	remote = kvmalloc_array(longs, sizeof(long), GFP_KERNEL_ACCOUNT);
@@ -68,8 +73,12 @@ int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bo
 	atomic_long_set(&r->absent, r->nr_pages);
 	WRITE_ONCE(r->state, TELEPAGE_REGION_FILLING);
 	/* Whoever opens it from here on sees absent pages, never zero ones. */
+	old = r->remote;
+	/* Pairs with smp_load_acquire() in tp_is_remote(). */
 	smp_store_release(&r->remote, remote);
 	spin_unlock(&r->lock);
+	/* what the files alone made absent; nobody has looked yet */
+	kvfree(old);
 
 	if (push)
 		set_bit(TP_WANT_AGAIN, &r->want_flags);
@@ -87,7 +96,7 @@ err:
 }
 
 /**
- * tp_import_end - the region needs its link no more
+ * tp_import_end - the region needs its link and its files no more
  * @r: the region, filling
  *
  * Context: sleeps; under tp_ctl_mutex. A message that is being received may still
@@ -96,6 +105,9 @@ err:
 void tp_import_end(struct tp_region *r)
 {
 	lockdep_assert_held(&tp_ctl_mutex);
+	tp_origin_end(r);
+	if (!r->link)
+		return;
 	if (xa_erase(&r->link->imports, r->export_id) == r) {
 		atomic_dec(&r->link->nr_imports);
 		tp_region_put(r);
@@ -141,6 +153,8 @@ static unsigned int tp_import_take_demands(struct tp_link *link)
 /* Encode the next runs of absent pages that were not offered yet. */
 static unsigned int tp_import_take_wants(struct tp_region *r, u8 *buf)
 {
+	/* Pairs with smp_store_release() in tp_origin_make(). */
+	const struct tp_origin *o = smp_load_acquire(&r->origin);
 	unsigned int n = 0;
 
 	if (test_and_clear_bit(TP_WANT_AGAIN, &r->want_flags))
@@ -155,6 +169,14 @@ static unsigned int tp_import_take_wants(struct tp_region *r, u8 *buf)
 			break;
 		}
 		end = find_next_zero_bit(r->remote, r->nr_pages, run.index);
+		if (o) {
+			/* what a local file has need not cross the link */
+			if (test_bit(run.index, o->local)) {
+				r->want_pos = find_next_zero_bit(o->local, end, run.index);
+				continue;
+			}
+			end = find_next_bit(o->local, end, run.index);
+		}
 		run.count = end - run.index;
 		tp_wire_put_run(buf + n++ * TP_RUN_LEN, &run);
 		r->want_pos = end;
@@ -392,7 +414,8 @@ int tp_import_data(struct tp_lane *lane, const struct tp_hdr *hdr)
 				       lane->unpacker.out + i * PAGE_SIZE, PAGE_SIZE);
 	for (i = 0; i < n; i++) {
 		if (!err)
-			err = tp_place_data(r, hdr->index + i, folios[i], hdr->gen);
+			err = tp_place_data(r, hdr->index + i, folios[i], hdr->gen,
+					    hdr->gen ? TP_STAT_DEMAND : TP_STAT_PUSH);
 		folio_put(folios[i]);
 	}
 	wake_up_all(&r->arrivals);

@@ -7,6 +7,7 @@
 #include <linux/sysfs.h>
 #include <net/genetlink.h>
 #include "link.h"
+#include "origin.h"
 #include "telepage.h"
 
 unsigned int tp_bulk_unsent_kb = 128;
@@ -94,9 +95,12 @@ static int __init tp_init(void)
 	err = tp_request_init();
 	if (err)
 		goto err_end_wq;
-	err = tp_fs_init();
+	err = tp_origin_init();
 	if (err)
 		goto err_request;
+	err = tp_fs_init();
+	if (err)
+		goto err_origin;
 	err = tp_congestion_init();
 	if (err)
 		goto err_fs;
@@ -114,6 +118,8 @@ err_congestion:
 	tp_congestion_exit();
 err_fs:
 	tp_fs_exit();
+err_origin:
+	tp_origin_exit();
 err_request:
 	tp_request_exit();
 err_end_wq:
@@ -134,6 +140,7 @@ static void __exit tp_exit(void)
 	destroy_workqueue(tp_wq);
 	destroy_workqueue(tp_end_wq);
 	tp_congestion_exit();
+	tp_origin_exit();
 	tp_fs_exit();
 	tp_request_exit();
 }

@@ -45,6 +45,7 @@ static const struct genl_ops tp_ops[] = {
 	TP_OP(UFFD_ATTACH, uffd, tp_nl_uffd_attach),
 	TP_OP(UFFD_DETACH, uffd, tp_nl_uffd_detach),
 	TP_OP_GET(UFFD_GET, uffd),
+	TP_OP(REGION_ORIGIN, origin, tp_nl_region_origin),
 };
 
 static const struct genl_multicast_group tp_mcgrps[] = {

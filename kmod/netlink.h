@@ -19,6 +19,7 @@ extern const struct nla_policy tp_region_policy[TELEPAGE_A_REGION_MAX + 1];
 extern const struct nla_policy tp_export_policy[TELEPAGE_A_EXPORT_MAX + 1];
 extern const struct nla_policy tp_link_policy[TELEPAGE_A_LINK_MAX + 1];
 extern const struct nla_policy tp_uffd_policy[TELEPAGE_A_UFFD_MAX + 1];
+extern const struct nla_policy tp_origin_policy[TELEPAGE_A_ORIGIN_MAX + 1];
 
 int tp_nl_with_region(struct genl_info *info, int attr,
 		      int (*fn)(struct tp_region *r, struct genl_info *info));
@@ -31,6 +32,7 @@ int tp_nl_region_thaw(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_region_dirty(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_region_import(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_region_abandon(struct sk_buff *skb, struct genl_info *info);
+int tp_nl_region_origin(struct sk_buff *skb, struct genl_info *info);
 
 int tp_nl_export_new(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_export_del(struct sk_buff *skb, struct genl_info *info);

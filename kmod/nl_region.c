@@ -77,7 +77,7 @@ static int tp_nl_fill_region(struct sk_buff *skb, void *obj)
 	    nla_put_u32(skb, TELEPAGE_A_REGION_EXPORTS, READ_ONCE(r->nr_exports)))
 		return -EMSGSIZE;
 	/* Pairs with smp_store_release() in tp_import_start(). */
-	if (smp_load_acquire(&r->remote) &&
+	if (smp_load_acquire(&r->remote) && r->link &&
 	    (nla_put_u32(skb, TELEPAGE_A_REGION_LINK, r->link->id) ||
 	     nla_put_u32(skb, TELEPAGE_A_REGION_EXPORT_ID, r->export_id) ||
 	     nla_put_u8(skb, TELEPAGE_A_REGION_PUSH, r->push)))

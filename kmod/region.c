@@ -14,6 +14,7 @@
 #include <linux/netlink.h>
 #include <linux/vmalloc.h>
 #include "link.h"
+#include "origin.h"
 #include "telepage.h"
 #include "trace.h"
 
@@ -197,7 +198,11 @@ int tp_region_del(struct tp_region *r, struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG(extack, "a VMM is attached to the region: end the VMM first");
 		return -EBUSY;
 	}
-	if (state == TELEPAGE_REGION_FILLING || state == TELEPAGE_REGION_BROKEN) {
+	if (state == TELEPAGE_REGION_BROKEN) {
+		NL_SET_ERR_MSG(extack, "the region is broken and lacks pages: abandon it first");
+		return -EBUSY;
+	}
+	if (state == TELEPAGE_REGION_FILLING) {
 		NL_SET_ERR_MSG(extack, "the region is filling: wait for it, or abandon it first");
 		return -EBUSY;
 	}
@@ -230,10 +235,11 @@ int tp_region_del(struct tp_region *r, struct netlink_ext_ack *extack)
 void tp_region_free_content(struct tp_region *r)
 {
 	/* A page that was asked for and then given up, or came another way. */
-	if (r->link) {
+	if (r->link || r->origin)
 		tp_request_finish_range(r, 0, r->nr_pages - 1, -EIO);
+	tp_origin_free(r);
+	if (r->link)
 		tp_link_put(r->link);
-	}
 	WARN_ON_ONCE(!xa_empty(&r->reqs));
 	kvfree(r->remote);
 	kvfree(r->dirty);
@@ -292,10 +298,12 @@ static const char *tp_region_break_reason(int err)
 	switch (err) {
 	case ESRCH:
 		return "the peer's process has ended or executed another program";
+	case EBADMSG:
+		return "a file does not have what its digest says, and there is no peer";
 	case EFAULT:
 		return "the peer's process has unmapped memory of the region";
 	default:
-		return "the peer cannot give a page of the region";
+		return "a page of the region cannot be had from the peer or its file";
 	}
 }
 

@@ -14,6 +14,7 @@
 #include <linux/ktime.h>
 #include <linux/slab.h>
 #include "link.h"
+#include "origin.h"
 #include "telepage.h"
 #include "trace.h"
 
@@ -42,15 +43,53 @@ static struct tp_request *tp_request_end(struct tp_region *r, pgoff_t index, int
 	lockdep_assert_held(&r->reqs.xa_lock);
 	if (!req)
 		return NULL;
-	spin_lock(&r->link->queue_lock);
-	list_del_init(&req->queue);
-	spin_unlock(&r->link->queue_lock);
+	if (r->link) {
+		spin_lock(&r->link->queue_lock);
+		list_del_init(&req->queue);
+		spin_unlock(&r->link->queue_lock);
+	}
 	list_for_each_entry_safe(w, tmp, &req->waiters, node) {
 		list_del_init(&w->node);
 		w->done(w, err);
 	}
 	r->nr_idle -= req->idle;
 	return req;
+}
+
+/* Ask the peer, if that was not done. */
+static void tp_request_send(struct tp_region *r, struct tp_request *req)
+{
+	lockdep_assert_held(&r->reqs.xa_lock);
+	spin_lock(&r->link->queue_lock);
+	if (list_empty(&req->queue))
+		list_add_tail(&req->queue, &r->link->demands);
+	spin_unlock(&r->link->queue_lock);
+	tp_link_kick(r->link);
+}
+
+/**
+ * tp_request_reroute - a page comes from no file: ask the peer for it
+ * @r: the region
+ * @index: page, its local bit clear
+ *
+ * Context: any but interrupts; after a full barrier behind the bit.
+ * Return: false: there is no peer, and somebody may wait.
+ */
+bool tp_request_reroute(struct tp_region *r, pgoff_t index)
+{
+	struct tp_request *req;
+
+	if (!r->link)
+		return !tp_is_remote(r, index);
+	xa_lock(&r->reqs);
+	req = xa_load(&r->reqs, index);
+	if (req && !xa_get_mark(&r->reqs, index, TP_REQ_READ))
+		tp_request_send(r, req);
+	xa_unlock(&r->reqs);
+	/* the peer may push it, too */
+	set_bit(TP_WANT_AGAIN, &r->want_flags);
+	tp_link_kick(r->link);
+	return true;
 }
 
 /**
@@ -68,6 +107,7 @@ static struct tp_request *tp_request_end(struct tp_region *r, pgoff_t index, int
 int tp_request(struct tp_region *r, pgoff_t index, struct tp_waiter *w)
 {
 	struct tp_request *req, *new;
+	bool read = false;
 	int ret = 0;
 
 	xa_lock(&r->reqs);
@@ -116,15 +156,18 @@ int tp_request(struct tp_region *r, pgoff_t index, struct tp_waiter *w)
 	}
 	r->nr_idle += req->idle;
 	trace_telepage_request(r, index, req->gen);
-	spin_lock(&r->link->queue_lock);
-	list_add_tail(&req->queue, &r->link->demands);
-	spin_unlock(&r->link->queue_lock);
-	tp_link_kick(r->link);
+	read = tp_is_local(r, index);
+	if (read)
+		__xa_set_mark(&r->reqs, index, TP_REQ_READ);
+	else if (r->link)
+		tp_request_send(r, req);
 join:
 	if (w)
 		list_add_tail(&w->node, &req->waiters);
 out:
 	xa_unlock(&r->reqs);
+	if (read)
+		tp_origin_kick(r);
 	return ret;
 }
 
@@ -223,10 +266,9 @@ void tp_request_resend(struct tp_region *r)
 
 	xa_lock(&r->reqs);
 	xa_for_each(&r->reqs, index, req) {
-		spin_lock(&r->link->queue_lock);
-		if (list_empty(&req->queue))
-			list_add_tail(&req->queue, &r->link->demands);
-		spin_unlock(&r->link->queue_lock);
+		/* a reader has it, or will */
+		if (!tp_is_local(r, index))
+			tp_request_send(r, req);
 		if (++n % 256)
 			continue;
 		/* The walk goes by index: it bears what changes meanwhile. */

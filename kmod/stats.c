@@ -21,6 +21,8 @@ const char *const tp_stat_names[TP_STAT_NR] = {
 	[TP_STAT_WAIT_MAX_NS]	= "wait_max_ns",
 	[TP_STAT_MKWRITE]	= "mkwrite",
 	[TP_STAT_RX_BYTES]	= "rx_bytes",
+	[TP_STAT_FILE]		= "file",
+	[TP_STAT_FILE_BAD]	= "file_bad",
 };
 
 /**

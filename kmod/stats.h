@@ -24,6 +24,8 @@ enum tp_stat {
 	TP_STAT_WAIT_MAX_NS,	/* kept in region->wait_max_ns */
 	TP_STAT_MKWRITE,
 	TP_STAT_RX_BYTES,
+	TP_STAT_FILE,
+	TP_STAT_FILE_BAD,
 	TP_STAT_NR
 };
 

@@ -10,7 +10,8 @@
  *
  *   folio in the page cache         resident; it belongs to the guest
  *   no folio, remote bit clear      zero
- *   no folio, remote bit set        absent: the content is at the peer
+ *   no folio, remote bit set        absent: the content is at the peer, or in a
+ *                                   local file when the page's local bit is set
  *   ... and a struct tp_request     in flight
  *
  * A folio enters the page cache only whole: there is never a folio without
@@ -67,6 +68,7 @@
 struct folio_batch;
 struct tp_link;
 struct tp_lane;
+struct tp_origin;
 struct tp_sysfs;
 struct tp_uffd;
 struct netlink_ext_ack;
@@ -102,10 +104,11 @@ struct tp_region {
 	struct tp_uffd *uffd;		/* under tp_ctl_mutex: the bridge, while attached */
 	bool given;			/* pages went to a VMM's own memory; READ_ONCE */
 
-	spinlock_t lock;		/* protects the next five fields */
+	spinlock_t lock;		/* protects the next six fields */
 	bool dead;			/* deleted: cannot be opened any more */
 	bool bridged;			/* was attached once: is no file any more */
 	bool touched;			/* was opened once: cannot import any more */
+	bool loading;			/* pages are becoming absent: cannot be opened now */
 	unsigned int openers;
 	unsigned int nr_exports;
 
@@ -120,8 +123,11 @@ struct tp_region {
 	pgoff_t want_pos;		/* tx work only: pages up to here were offered for push */
 	unsigned long want_flags;	/* TP_WANT_AGAIN: offer from the start */
 	long want_absent;		/* want work only: @absent when it last ran */
-	unsigned long *remote;		/* one bit per page whose content is at the peer */
+	unsigned long *remote;		/* one bit per page whose content is elsewhere */
 	atomic_long_t absent;		/* bits set in @remote */
+
+	struct tp_origin *origin;	/* local files: set once by REGION_ORIGIN; acquire */
+	bool is_origin;			/* is read for another region; under tp_ctl_mutex */
 
 	struct xarray reqs;		/* pages in flight, by index; see request.c */
 	u32 next_gen;			/* these two under reqs.xa_lock */
@@ -202,10 +208,13 @@ static inline bool tp_is_remote(const struct tp_region *r, pgoff_t index)
 
 enum { TP_WANT_AGAIN };
 
+#define TP_REQ_READ	XA_MARK_0	/* of a request: it waits for a reader of origin_read.c */
+
 #define TP_GET_CREATE	1U	/* a zero page gets a folio */
 
 struct folio *tp_folio_get(struct tp_region *r, pgoff_t index, unsigned int flags);
-int tp_place_data(struct tp_region *r, pgoff_t index, struct folio *folio, u32 gen);
+int tp_place_data(struct tp_region *r, pgoff_t index, struct folio *folio, u32 gen,
+		  enum tp_stat came);
 void tp_place_zero(struct tp_region *r, pgoff_t index, unsigned long count, u32 gen);
 int tp_punch(struct tp_region *r, loff_t start, loff_t end);
 void tp_forget(struct tp_region *r, struct folio_batch *batch);
@@ -258,6 +267,7 @@ void tp_request_finish(struct tp_region *r, pgoff_t index, int err);
 void tp_request_finish_range(struct tp_region *r, pgoff_t start, pgoff_t last, int err);
 bool tp_request_matches(struct tp_region *r, pgoff_t index, u32 gen);
 void tp_request_resend(struct tp_region *r);
+bool tp_request_reroute(struct tp_region *r, pgoff_t index);
 
 /* stats.c, sysfs.c */
 void tp_stats_wait(struct tp_region *r, u64 ns);

@@ -48,6 +48,23 @@ TRACE_EVENT(telepage_fault,
 		  __entry->flags, !!(__entry->flags & FAULT_FLAG_RETRY_NOWAIT))
 );
 
+/* a page's file does not have it, or not what its digest says (EBADMSG) */
+TRACE_EVENT(telepage_distrust,
+	TP_PROTO(const struct tp_region *r, unsigned long index, int err),
+	TP_ARGS(r, index, err),
+	TP_STRUCT__entry(
+		__array(char, region, TELEPAGE_NAME_MAX + 1)
+		__field(unsigned long, index)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		strscpy(__entry->region, r->name, sizeof(__entry->region));
+		__entry->index = index;
+		__entry->err = err;
+	),
+	TP_printk("region=%s page=%lu err=%d", __entry->region, __entry->index, __entry->err)
+);
+
 /* a page is asked for the first time */
 TRACE_EVENT(telepage_request,
 	TP_PROTO(const struct tp_region *r, unsigned long index, u32 gen),

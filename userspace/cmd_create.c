@@ -8,13 +8,19 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "image.h"
 #include "parse.h"
 #include "tojson.h"
 
 const char cmd_create_usage[] =
-	"Usage: telepage create NAME SIZE [OPTIONS]\n\n"
+	"Usage: telepage create NAME SIZE [OPTIONS]\n"
+	"       telepage create NAME [SIZE] --image FILE [OPTIONS]\n\n"
 	"Makes a region of SIZE bytes (suffixes K, M, G, T: 1024 each), all of it zero,\n"
 	"and prints the path of its file. Mounts the filesystem if need be.\n\n"
+	"  --image FILE         its content is that of FILE, a memory image, which is read\n"
+	"                       as pages are touched, and in the background; it must not\n"
+	"                       change until the region is complete\n"
+	"  --no-fill            with --image: only pages that are touched\n"
 	"  --mode MODE          permissions of the file, octal (default 0600)\n"
 	"  --owner UID[:GID]    owner of the file, numbers or names (default root)\n"
 	"  --dir DIR            where the filesystem is mounted\n"
@@ -22,10 +28,10 @@ const char cmd_create_usage[] =
 	"  --json               print the region as JSON instead of its path\n";
 
 struct create {
-	const char *name, *dir;
+	const char *name, *dir, *image;
 	uint64_t size;
 	uint32_t mode, uid, gid;
-	bool json;
+	bool json, no_fill;
 };
 
 static int parse_args(int argc, char **argv, struct create *c)
@@ -35,6 +41,8 @@ static int parse_args(int argc, char **argv, struct create *c)
 		{ "owner", required_argument, NULL, 'o' },
 		{ "dir", required_argument, NULL, 'd' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "image", required_argument, NULL, 'i' },
+		{ "no-fill", no_argument, NULL, 'n' },
 		{ 0 }
 	};
 	const char *empty;
@@ -59,19 +67,29 @@ static int parse_args(int argc, char **argv, struct create *c)
 		case 'j':
 			c->json = true;
 			break;
+		case 'i':
+			c->image = optarg;
+			break;
+		case 'n':
+			c->no_fill = true;
+			break;
 		default:
 			return TP_USAGE;
 		}
 	}
-	if (argc - optind != 2)
+	if (c->no_fill && !c->image)
+		return tp_usage(argv[0], "--no-fill goes with --image");
+	if (argc - optind != 2 && !(c->image && argc - optind == 1))
 		return tp_usage(argv[0], "takes a NAME and a SIZE");
 	c->name = argv[optind];
 	if (!tp_name_ok(c->name))
 		return tp_usage(argv[0], "'%s' is no name: " TP_NAME_RULE, c->name);
+	if (argc - optind == 1)
+		return TP_OK;
 	if (!tp_parse_size(argv[optind + 1], &c->size))
 		return tp_usage(argv[0], "'%s' is no size like 512M or 4G", argv[optind + 1]);
 	if (!c->size || c->size % TELEPAGE_PAGE_SIZE)
-		return tp_usage(argv[0], "the size must be a multiple of 4 KiB");
+		return tp_usage(argv[0], "the size must be a multiple of 4 KiB, and not 0");
 	return TP_OK;
 }
 
@@ -79,17 +97,25 @@ int cmd_create(int argc, char **argv)
 {
 	struct create c = { .mode = 0600 };
 	struct tp_region region;
+	struct image image = { .fd = -1 };
 	struct tp_nl *nl;
 	int err, status;
 
 	status = parse_args(argc, argv, &c);
 	if (status)
 		return status;
+	if (c.image) {
+		status = image_open(&image, c.image, &c.size);
+		if (status)
+			return status;
+	}
 
 	/* in this order: a missing module is told as such, not as a failed mount */
 	status = tp_open(&nl, argv[0] + strlen("telepage "));
-	if (status)
+	if (status) {
+		image_close(&image);
 		return status;
+	}
 	c.dir = tp_dir(c.dir);
 	err = tp_mount(c.dir);
 	if (err) {
@@ -106,11 +132,21 @@ int cmd_create(int argc, char **argv)
 				    "create %s", c.name);
 		goto out;
 	}
+	if (c.image) {
+		err = tp_region_origin(nl, c.name, image.fd, image.v, image.n, false, !c.no_fill);
+		if (err) {
+			status = tp_fail_nl(nl, err, NULL, "create %s: %s", c.name, c.image);
+			tp_region_del(nl, c.name);
+			goto out;
+		}
+		tp_region_get(nl, c.name, &region);
+	}
 	if (c.json)
 		status = tp_json_print(tp_json_region(&region));
 	else
 		printf("%s/%s\n", c.dir, c.name);
 out:
+	image_close(&image);
 	tp_nl_close(nl);
 	return status;
 }

@@ -66,14 +66,16 @@ static void show_region(const struct tp_region *r)
 	       r->frozen ? ", frozen" : "");
 	row_size(&t, r->size, "size");
 	row_size(&t, r->resident * TELEPAGE_PAGE_SIZE, "in memory here");
-	row_size(&t, r->absent * TELEPAGE_PAGE_SIZE, "still at the peer");
+	row_size(&t, r->absent * TELEPAGE_PAGE_SIZE, "still absent");
 	row_count(&t, s->faults, "faults on pages that were not in memory");
 	row_count(&t, s->faults_nowait, "of them by who may not sleep (asynchronous page faults)");
 	row_count(&t, s->zero_fill, "pages made from zero here");
 	row_count(&t, s->demand_sent, "pages asked for, repeats included");
 	row_count(&t, s->demand, "pages that came because they were asked for");
 	row_count(&t, s->push, "pages that came unasked");
-	row_count(&t, s->zero, "pages that the peer said are zero");
+	row_count(&t, s->zero, "pages that the peer said are zero, or a file has as zero");
+	row_count(&t, s->file, "pages that came from a file");
+	row_count(&t, s->file_bad, "pages that a file did not have as promised");
 	row_count(&t, s->duplicate, "pages that came and were here already");
 	row_count(&t, s->stale, "replies to no request or an older one");
 	row_ns(&t, s->wait_ns, "that tasks waited for pages, all together");

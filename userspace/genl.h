@@ -25,7 +25,8 @@ struct tp_nl;				/* one request socket, family resolved */
 
 struct tp_stats {
 	uint64_t faults, faults_nowait, zero_fill, demand_sent, demand, push,
-		 zero, duplicate, stale, wait_ns, wait_max_ns, mkwrite, rx_bytes;
+		 zero, duplicate, stale, wait_ns, wait_max_ns, mkwrite, rx_bytes,
+		 file, file_bad;
 };
 
 struct tp_region {
@@ -127,6 +128,17 @@ int tp_region_dirty(struct tp_nl *nl, const char *name, uint64_t start, uint64_t
 int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link,
 		     uint32_t export_id, bool push);
 int tp_region_abandon(struct tp_nl *nl, const char *name);
+
+/* a run of pages that a file has; @digests: 32 bytes a page, or NULL */
+struct tp_extent {
+	uint64_t start, count;		/* pages */
+	uint64_t offset;		/* bytes into the file */
+	const uint8_t *digests;
+};
+
+/* as many commands as it takes; @fill goes with the last one. NULL extents: only that */
+int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp_extent *extents,
+		     size_t nr, bool replace, bool fill);
 
 /* frees what the struct points to (links, ranges, peer), not the struct */
 void tp_export_clear(struct tp_export *e);

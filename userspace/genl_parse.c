@@ -118,6 +118,8 @@ static const size_t stats_member[TELEPAGE_A_STATS_MAX + 1] = {
 	[TELEPAGE_A_STATS_WAIT_MAX_NS]	 = offsetof(struct tp_stats, wait_max_ns),
 	[TELEPAGE_A_STATS_MKWRITE]	 = offsetof(struct tp_stats, mkwrite),
 	[TELEPAGE_A_STATS_RX_BYTES]	 = offsetof(struct tp_stats, rx_bytes),
+	[TELEPAGE_A_STATS_FILE]		 = offsetof(struct tp_stats, file),
+	[TELEPAGE_A_STATS_FILE_BAD]	 = offsetof(struct tp_stats, file_bad),
 };
 
 static const char *const state_names[] = {

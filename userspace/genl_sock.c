@@ -201,7 +201,12 @@ int tp_nl_transact(struct tp_nl *nl, struct nl_msg *msg, tp_nl_answer_fn fn, voi
 
 struct nl_msg *tp_nl_request(struct tp_nl *nl, enum telepage_cmd cmd, int flags)
 {
-	struct nl_msg *msg = nlmsg_alloc();
+	return tp_nl_request_of(nl, cmd, flags, 4096);
+}
+
+struct nl_msg *tp_nl_request_of(struct tp_nl *nl, enum telepage_cmd cmd, int flags, size_t size)
+{
+	struct nl_msg *msg = nlmsg_alloc_size(size);
 
 	if (msg && !genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, nl->family, 0,
 				NLM_F_REQUEST | flags, cmd, TELEPAGE_FAMILY_VERSION)) {

@@ -22,6 +22,8 @@ typedef int (*tp_nl_answer_fn)(struct nlattr *head, int len, void *arg);
  * tp_nl_transact() reports as -ENOMEM.
  */
 struct nl_msg *tp_nl_request(struct tp_nl *nl, enum telepage_cmd cmd, int flags);
+/* the same with room for @size bytes in all */
+struct nl_msg *tp_nl_request_of(struct tp_nl *nl, enum telepage_cmd cmd, int flags, size_t size);
 void tp_nl_put(struct nl_msg **msg, int type, const void *data, size_t len);
 void tp_nl_put_string(struct nl_msg **msg, int type, const char *s);
 void tp_nl_put_u32(struct nl_msg **msg, int type, uint32_t v);

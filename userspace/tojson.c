@@ -59,7 +59,7 @@ json_t *tp_json_now(void)
 
 json_t *tp_json_stats(const struct tp_stats *s)
 {
-	return json_pack("{so so so so so so so so so so so so so}",
+	return json_pack("{so so so so so so so so so so so so so so so}",
 			 "faults", num(s->faults),
 			 "faults_nowait", num(s->faults_nowait),
 			 "zero_fill", num(s->zero_fill),
@@ -72,7 +72,9 @@ json_t *tp_json_stats(const struct tp_stats *s)
 			 "wait_ns", num(s->wait_ns),
 			 "wait_max_ns", num(s->wait_max_ns),
 			 "mkwrite", num(s->mkwrite),
-			 "rx_bytes", num(s->rx_bytes));
+			 "rx_bytes", num(s->rx_bytes),
+			 "file", num(s->file),
+			 "file_bad", num(s->file_bad));
 }
 
 json_t *tp_json_region(const struct tp_region *r)
@@ -134,6 +136,19 @@ json_t *tp_json_export(const struct tp_export *e)
 			 "tx_bytes", num(e->tx_bytes));
 }
 
+/* the agent's note, an object where it is one; its token is between the agents */
+static json_t *note(const char *text)
+{
+	json_t *obj = json_loads(text, 0, NULL);
+
+	if (!json_is_object(obj)) {
+		json_decref(obj);
+		return text_or_null(text);
+	}
+	json_object_del(obj, "token");
+	return obj;
+}
+
 json_t *tp_json_link(const struct tp_link *l)
 {
 	json_t *lanes = json_array();
@@ -149,7 +164,7 @@ json_t *tp_json_link(const struct tp_link *l)
 	}
 	return json_pack("{so so sb so so so so so so}",
 			 "id", num(l->id),
-			 "peer", text_or_null(l->peer),
+			 "peer", note(l->peer),
 			 "up", l->up,
 			 "imports", num(l->imports),
 			 "serves", num(l->serves),

@@ -266,6 +266,12 @@ int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link, uint32_t
 	return save(0);
 }
 
+int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp_extent *extents,
+		     size_t nr, bool replace, bool fill)
+{
+	return save(fail(-EOPNOTSUPP, name, "no files here"));
+}
+
 int tp_region_abandon(struct tp_nl *nl, const char *name)
 {
 	json_t *r = find(load(), "regions", name);

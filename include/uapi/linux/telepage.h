@@ -21,6 +21,8 @@
  *          on that link by name. A peer can ask for nothing else.
  * import   A region takes its absent pages from an export of the peer at the
  *          other end of a link.
+ * origin   Where the content of an absent page comes from: the peer, or a local
+ *          file, by extents of pages, each page verified where a digest is given.
  * uffd     A bridge for a VMM whose guest RAM is memory of its own: its
  *          userfaultfd is served from a region, whose pages become the VMM's.
  *
@@ -85,6 +87,7 @@
 #define TELEPAGE_LANE_URGENT	0
 #define TELEPAGE_LANE_MAX	16
 #define TELEPAGE_DIRTY_MAX	262144	/* pages one REGION_DIRTY can cover */
+#define TELEPAGE_DIGEST_SIZE	32	/* bytes: SHA-256 of the page */
 #define TELEPAGE_RANGE_MAX	64	/* ranges of one export of a process, or one UFFD_ATTACH */
 
 /**
@@ -215,6 +218,23 @@ enum telepage_event {
  *	ends, it is detached without being asked.
  * @TELEPAGE_CMD_UFFD_GET: the bridge of one region (REGION) or, as a dump,
  *	all of them.
+ * @TELEPAGE_CMD_REGION_ORIGIN: let pages of REGION come from the file FD, a
+ *	descriptor of the caller's (a file or block device). EXTENT, once per run of
+ *	pages, says which ones, where in the file, and optionally the digest of
+ *	each. Pages of a region that was never touched become absent by this; of
+ *	one that imports they are absent already, and do not cross the link any
+ *	more, except those that the file does not have (an error, a short read, or
+ *	not what the digest says), which are counted in FILE_BAD. Without a
+ *	peer such a page breaks the region (EBADMSG, EIO) until it gets another
+ *	file or is abandoned. A page without a digest is taken as the file has it:
+ *	give digests unless nobody else can write to the file. REPLACE takes out
+ *	the extents within the ranges first. FILL reads pages before they are
+ *	touched, from now on; alone, or with the last extents. Import first, or at
+ *	the latest before FILL. The files are let go of when the region is complete.
+ *	EEXIST a page has a file; ERANGE outside of the region; EBUSY no page is
+ *	absent, the region was touched before, or is itself the origin of another;
+ *	EINVAL no file, digests that do not fit, a region that comes from files;
+ *	EBADF; EOPNOTSUPP digests, and the kernel has no SHA-256; E2BIG.
  */
 enum telepage_cmd {
 	TELEPAGE_CMD_UNSPEC,
@@ -240,6 +260,7 @@ enum telepage_cmd {
 	TELEPAGE_CMD_UFFD_ATTACH,
 	TELEPAGE_CMD_UFFD_DETACH,
 	TELEPAGE_CMD_UFFD_GET,
+	TELEPAGE_CMD_REGION_ORIGIN,
 
 	__TELEPAGE_CMD_MAX,
 	TELEPAGE_CMD_MAX = __TELEPAGE_CMD_MAX - 1
@@ -283,13 +304,15 @@ enum {
 	TELEPAGE_A_STATS_DEMAND_SENT,	/* pages asked for, repeats included */
 	TELEPAGE_A_STATS_DEMAND,	/* pages that came because asked for */
 	TELEPAGE_A_STATS_PUSH,		/* pages that came unasked */
-	TELEPAGE_A_STATS_ZERO,		/* pages the peer said are zero */
+	TELEPAGE_A_STATS_ZERO,		/* pages the peer said are zero, or a file has as zero */
 	TELEPAGE_A_STATS_DUPLICATE,	/* pages that came and were here already */
 	TELEPAGE_A_STATS_STALE,		/* replies to no or an older request */
 	TELEPAGE_A_STATS_WAIT_NS,	/* time tasks waited for pages, summed */
 	TELEPAGE_A_STATS_WAIT_MAX_NS,	/* the longest of these waits */
 	TELEPAGE_A_STATS_MKWRITE,	/* first writes to a clean page */
 	TELEPAGE_A_STATS_RX_BYTES,	/* page messages received, with headers */
+	TELEPAGE_A_STATS_FILE,		/* pages that came from a local file */
+	TELEPAGE_A_STATS_FILE_BAD,	/* pages that a file should have had and had not */
 
 	__TELEPAGE_A_STATS_MAX,
 	TELEPAGE_A_STATS_MAX = __TELEPAGE_A_STATS_MAX - 1
@@ -371,6 +394,33 @@ enum {
 
 	__TELEPAGE_A_EVENT_MAX,
 	TELEPAGE_A_EVENT_MAX = __TELEPAGE_A_EVENT_MAX - 1
+};
+
+/* attributes of TELEPAGE_CMD_REGION_ORIGIN */
+enum {
+	TELEPAGE_A_ORIGIN_UNSPEC,
+	TELEPAGE_A_ORIGIN_PAD,
+	TELEPAGE_A_ORIGIN_REGION,	/* string, name of the region */
+	TELEPAGE_A_ORIGIN_FD,		/* u32, a file descriptor of the caller */
+	TELEPAGE_A_ORIGIN_EXTENT,	/* nest, TELEPAGE_A_EXTENT_*, up to 4096 */
+	TELEPAGE_A_ORIGIN_REPLACE,	/* flag */
+	TELEPAGE_A_ORIGIN_FILL,		/* flag */
+
+	__TELEPAGE_A_ORIGIN_MAX,
+	TELEPAGE_A_ORIGIN_MAX = __TELEPAGE_A_ORIGIN_MAX - 1
+};
+
+/* a run of pages of a region that a file has */
+enum {
+	TELEPAGE_A_EXTENT_UNSPEC,
+	TELEPAGE_A_EXTENT_PAD,
+	TELEPAGE_A_EXTENT_START,	/* u64, page number */
+	TELEPAGE_A_EXTENT_COUNT,	/* u64, pages */
+	TELEPAGE_A_EXTENT_OFFSET,	/* u64, bytes into the file */
+	TELEPAGE_A_EXTENT_DIGESTS,	/* binary, 32 bytes a page; without: not verified */
+
+	__TELEPAGE_A_EXTENT_MAX,
+	TELEPAGE_A_EXTENT_MAX = __TELEPAGE_A_EXTENT_MAX - 1
 };
 
 /* attributes of the UFFD commands */

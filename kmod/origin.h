@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * origin.h - local files as the origin of a region's pages
+ *
+ * States, contexts and races are in Documentation/origins.md.
+ */
+#ifndef TP_ORIGIN_H
+#define TP_ORIGIN_H
+
+#include <linux/maple_tree.h>
+#include "telepage.h"
+
+#define TP_READERS	4	/* pages of one region that are waited for on disk at a time */
+#define TP_READ_RUN	16	/* pages read at once ahead of use */
+#define TP_EXTENT_MAX	4096U	/* of one command */
+
+/**
+ * struct tp_extent - a run of pages and the file that has their content
+ *
+ * Owned by the tree it is in: whoever finds it there uses it under the tree's lock.
+ */
+struct tp_extent {
+	pgoff_t first, last;
+	struct file *file;		/* holds a reference */
+	u64 offset;			/* bytes, of the first page */
+	u8 *digests;			/* one for each page, or NULL: taken as it is */
+};
+
+enum { TP_FILL_AGAIN };
+
+/* what a reader needs of an extent for a few of its pages */
+struct tp_piece {
+	struct file *file;		/* holds a reference */
+	loff_t pos;
+	unsigned int nr;		/* pages */
+	bool verify;
+	u8 digests[TP_READ_RUN][TELEPAGE_DIGEST_SIZE];
+};
+
+/**
+ * struct tp_reader - reads pages, one piece at a time
+ */
+struct tp_reader {
+	struct work_struct work;	/* holds a reference on the region while queued */
+	struct tp_origin *origin;
+	bool busy;			/* a hint, READ_ONCE */
+	struct tp_piece piece;
+};
+
+/**
+ * struct tp_origin - the files of a region
+ *
+ * Made by the first REGION_ORIGIN, freed with the region. Changes under tp_ctl_mutex.
+ */
+struct tp_origin {
+	struct tp_region *region;
+	unsigned long *local;		/* pages to be read from their extent; see tp_is_local() */
+	struct maple_tree extents;
+	bool fill;			/* read before pages are touched; READ_ONCE */
+	unsigned long flags;		/* TP_FILL_AGAIN: from the start */
+	pgoff_t fill_pos;		/* the first reader's: where it goes on */
+	struct tp_reader readers[TP_READERS];
+};
+
+/**
+ * tp_is_local - is a page, while it is absent, to be read from its file?
+ * @r: the region
+ * @index: page, in range
+ *
+ * Context: any. Means nothing for a page that is not absent.
+ */
+static inline bool tp_is_local(const struct tp_region *r, pgoff_t index)
+{
+	/* Pairs with smp_store_release() in tp_origin_make(). */
+	const struct tp_origin *o = smp_load_acquire(&r->origin);
+
+	return o && test_bit(index, o->local);
+}
+
+/* origin.c, under tp_ctl_mutex unless said otherwise */
+int tp_origin_init(void);
+void tp_origin_exit(void);
+int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **extents,
+		  unsigned int nr, bool replace, struct netlink_ext_ack *extack);
+int tp_origin_fill(struct tp_region *r, struct netlink_ext_ack *extack);
+void tp_origin_end(struct tp_region *r);
+void tp_origin_free(struct tp_region *r);
+struct tp_extent *tp_extent_new(pgoff_t first, unsigned long count, u64 offset,
+				const u8 *digests);
+void tp_extent_free(struct tp_extent *e);
+void tp_origin_kick(struct tp_region *r);
+
+/* origin_read.c */
+void tp_reader_work(struct work_struct *work);
+bool tp_digest_known(void);
+void tp_digest_exit(void);
+
+#endif /* TP_ORIGIN_H */

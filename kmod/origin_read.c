@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * origin_read.c - pages are read from their files, looked at, and placed
+ *
+ * A request for a page that a file has carries a mark in region->reqs instead of
+ * standing in a link's queue. Readers take marked requests; the first one reads ahead
+ * when there are none. A page is placed only when it is whole and, where there is a
+ * digest, what the digest says.
+ */
+#include <crypto/hash.h>
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include "link.h"
+#include "origin.h"
+#include "trace.h"
+
+static struct crypto_shash *tp_digest;
+
+/**
+ * tp_digest_known - can digests be verified?
+ *
+ * Context: sleeps; under tp_ctl_mutex.
+ */
+bool tp_digest_known(void)
+{
+	struct crypto_shash *tfm;
+
+	if (!tp_digest) {
+		/* the fastest that the machine has of it, loaded if need be */
+		tfm = crypto_alloc_shash("sha256", 0, 0);
+		if (!IS_ERR(tfm) && crypto_shash_digestsize(tfm) == TELEPAGE_DIGEST_SIZE)
+			tp_digest = tfm;
+		else if (!IS_ERR(tfm))
+			crypto_free_shash(tfm);
+	}
+	return tp_digest;
+}
+
+void tp_digest_exit(void)
+{
+	if (tp_digest)
+		crypto_free_shash(tp_digest);
+}
+
+/* A page's worth, all of it: behind the end of the file there is no content. */
+static int tp_read_whole(struct file *file, loff_t pos, struct page *page)
+{
+	size_t done = 0;
+
+	while (done < PAGE_SIZE) {
+		ssize_t n = kernel_read(file, page_address(page) + done, PAGE_SIZE - done, &pos);
+
+		if (n <= 0)
+			return n ?: -ENODATA;
+		done += n;
+	}
+	return 0;
+}
+
+static int tp_read_verified(const struct tp_piece *p, unsigned int i, struct page *page)
+{
+	u8 digest[TELEPAGE_DIGEST_SIZE];
+	int err = tp_read_whole(p->file, p->pos + (loff_t)i * PAGE_SIZE, page);
+
+	if (err || !p->verify)
+		return err;
+	err = crypto_shash_tfm_digest(tp_digest, page_address(page), PAGE_SIZE, digest);
+	if (!err && memcmp(digest, p->digests[i], sizeof(digest)))
+		err = -EBADMSG;
+	return err;
+}
+
+/* What is to be read for up to @nr pages from @index on; false: no file has them. */
+static bool tp_piece_get(struct tp_origin *o, pgoff_t index, unsigned int nr, struct tp_piece *p)
+{
+	MA_STATE(mas, &o->extents, index, index);
+	struct tp_extent *e;
+
+	mtree_lock(&o->extents);
+	e = mas_walk(&mas);
+	if (e) {
+		p->file = get_file(e->file);
+		p->pos = e->offset + ((u64)(index - e->first) << PAGE_SHIFT);
+		p->nr = min_t(unsigned long, nr, e->last - index + 1);
+		p->verify = e->digests;
+		if (p->verify)
+			memcpy(p->digests, e->digests + (index - e->first) * TELEPAGE_DIGEST_SIZE,
+			       p->nr * TELEPAGE_DIGEST_SIZE);
+	}
+	mtree_unlock(&o->extents);
+	return e;
+}
+
+/* The file has not got the page: it comes from the peer, if there is one. */
+static void tp_distrust(struct tp_region *r, pgoff_t index, int err)
+{
+	if (test_and_clear_bit(index, r->origin->local)) {
+		tp_stat_inc(r, TP_STAT_FILE_BAD);
+		trace_telepage_distrust(r, index, err);
+	}
+	/* Pairs with the barrier in tp_request(): it sees the bit, or we its request. */
+	smp_mb__after_atomic();
+	if (!tp_request_reroute(r, index))
+		tp_region_break(r, err == -EBADMSG ? EBADMSG : EIO);
+}
+
+static void tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsigned int i,
+			    pgoff_t index, u32 gen)
+{
+	struct folio *folio;
+	int err;
+
+	do {
+		/* a page that has come meanwhile is no loss */
+		if (!tp_is_remote(r, index)) {
+			tp_request_finish(r, index, 0);
+			return;
+		}
+		folio = tp_alloc_folio(mapping_gfp_mask(r->inode.i_mapping));
+		err = folio ? tp_read_verified(p, i, folio_page(folio, 0)) : -ENOMEM;
+		if (!err && tp_page_is_zero(folio_page(folio, 0)))
+			tp_place_zero(r, index, 1, gen);
+		else if (!err)
+			err = tp_place_data(r, index, folio, gen, TP_STAT_FILE);
+		if (folio)
+			folio_put(folio);
+		if (err == -ENOMEM)
+			msleep(20);
+	} while (err == -ENOMEM && READ_ONCE(r->state) != TELEPAGE_REGION_ABANDONED);
+	if (err)
+		tp_distrust(r, index, err);
+}
+
+/* Read up to @nr pages. @gen: of the request for the one, 0: nobody asked. Return: how many. */
+static unsigned int tp_read_piece(struct tp_reader *rd, pgoff_t index, unsigned int nr, u32 gen)
+{
+	struct tp_region *r = rd->origin->region;
+	struct tp_piece *p = &rd->piece;
+	unsigned int i;
+
+	if (!test_bit(index, rd->origin->local) || !tp_piece_get(rd->origin, index, nr, p)) {
+		/* replaced, or distrusted, since; who replaces looks for requests */
+		tp_request_reroute(r, index);
+		return 1;
+	}
+	for (i = 0; i < p->nr && READ_ONCE(r->state) != TELEPAGE_REGION_ABANDONED; i++)
+		tp_read_page_of(r, p, i, index + i, gen);
+	fput(p->file);
+	wake_up_all(&r->arrivals);
+	return p->nr;
+}
+
+static bool tp_take_request(struct tp_region *r, pgoff_t *index, u32 *gen)
+{
+	struct tp_request *req;
+	unsigned long i = 0;
+
+	xa_lock(&r->reqs);
+	req = xa_find(&r->reqs, &i, ULONG_MAX, TP_REQ_READ);
+	if (req) {
+		__xa_clear_mark(&r->reqs, i, TP_REQ_READ);
+		*index = i;
+		*gen = req->gen;
+	}
+	xa_unlock(&r->reqs);
+	return req;
+}
+
+/* The next run that is absent and in a file. */
+static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
+{
+	struct tp_region *r = o->region;
+	pgoff_t i;
+
+	if (test_and_clear_bit(TP_FILL_AGAIN, &o->flags))
+		o->fill_pos = 0;
+	i = o->fill_pos;
+	do {
+		i = find_next_bit(r->remote, r->nr_pages, i);
+		if (i < r->nr_pages && !test_bit(i, o->local))
+			i = find_next_bit(o->local, r->nr_pages, i);
+		if (i >= r->nr_pages) {
+			o->fill_pos = r->nr_pages;
+			return false;
+		}
+	} while (!test_bit(i, r->remote));
+	*index = i;
+	for (*nr = 1; *nr < TP_READ_RUN && i + *nr < r->nr_pages; ++*nr)
+		if (!test_bit(i + *nr, r->remote) || !test_bit(i + *nr, o->local))
+			break;
+	return true;
+}
+
+/**
+ * tp_reader_work - read what is asked for, and then ahead
+ * @work: a reader's, which holds a reference on the region
+ */
+void tp_reader_work(struct work_struct *work)
+{
+	struct tp_reader *rd = container_of(work, struct tp_reader, work);
+	struct tp_origin *o = rd->origin;
+	struct tp_region *r = o->region;
+	bool ahead = rd == &o->readers[0];
+	unsigned int nr;
+	pgoff_t index;
+	u32 gen;
+
+	WRITE_ONCE(rd->busy, true);
+	while (READ_ONCE(r->state) != TELEPAGE_REGION_ABANDONED) {
+		if (tp_take_request(r, &index, &gen))
+			tp_read_piece(rd, index, 1, gen);
+		else if (ahead && READ_ONCE(o->fill) && tp_next_run(o, &index, &nr))
+			o->fill_pos = index + tp_read_piece(rd, index, nr, 0);
+		else
+			break;
+		cond_resched();
+	}
+	WRITE_ONCE(rd->busy, false);
+	tp_region_put(r);
+}

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * origin.c - pages of a region come from local files
+ *
+ * What a user would lose: a page that is not what the source has, a VM that hangs
+ * because of a file, pages that cross the network although they are here.
+ */
+#include <gnutls/crypto.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "tk.h"
+
+#define PAGES	512UL
+#define DIR	"/tmp/origin"
+#define IMAGE	DIR "/image"
+
+static uint8_t digests[PAGES][TELEPAGE_DIGEST_SIZE];
+
+/* the digests of what the source has: tk_page(@seed, ...) */
+static void digest_all(uint32_t seed)
+{
+	uint8_t page[TK_PAGE];
+
+	for (unsigned long i = 0; i < PAGES; i++) {
+		tk_page(page, seed, i);
+		if (gnutls_hash_fast(GNUTLS_DIG_SHA256, page, sizeof(page), digests[i]))
+			tk_die("sha256");
+	}
+}
+
+/* a file with pages of @seed; those at multiples of @hole are left out, 0: none */
+static int image(const char *path, uint32_t seed, unsigned long pages, unsigned long hole)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	uint8_t page[TK_PAGE];
+
+	if (fd < 0 || ftruncate(fd, pages * TK_PAGE))
+		tk_die("%s: %m", path);
+	for (unsigned long i = 0; i < pages; i++) {
+		if (hole && !(i % hole))
+			continue;
+		tk_page(page, seed, i);
+		if (pwrite(fd, page, sizeof(page), i * TK_PAGE) != sizeof(page))
+			tk_die("%s: %m", path);
+	}
+	return fd;
+}
+
+static void spoil(int fd, unsigned long page)
+{
+	if (pwrite(fd, "spoiled", 7, page * TK_PAGE + 100) != 7)
+		tk_die("spoil: %m");
+}
+
+static int origin(const char *region, int fd, unsigned long start, unsigned long count,
+		  unsigned long at, bool verify, bool fill)
+{
+	struct tp_extent e = {
+		.start = start, .count = count, .offset = at * TK_PAGE,
+		.digests = verify ? digests[start] : NULL,
+	};
+
+	return tp_region_origin(tk_nl, region, fd, &e, 1, false, fill);
+}
+
+static unsigned long wrong(const char *name, uint32_t seed, unsigned long hole)
+{
+	uint8_t *map = tk_map(name, PAGES, PROT_READ, MAP_SHARED);
+	unsigned long bad = 0;
+
+	for (unsigned long i = 0; i < PAGES; i++)
+		bad += hole && !(i % hole) ? !tk_is_zero(map + i * TK_PAGE, TK_PAGE) :
+					     !tk_is_page(map + i * TK_PAGE, seed, i);
+	tk_unmap(map, PAGES);
+	return bad;
+}
+
+/* mounted anew, so that unmounting shows whether files are let go of */
+static void files_open(void)
+{
+	mkdir(DIR, 0700);
+	if (mount("none", DIR, "tmpfs", 0, NULL))
+		tk_die("tmpfs: %m");
+}
+
+static bool files_close(void)
+{
+	return tk_until(!umount(DIR));
+}
+
+static void tap_is(long got, long want, const char *what)
+{
+	tap_ok(got == want, "%s", what);
+	if (got != want)
+		printf("# %ld, not %ld\n", got, want);
+}
+
+static void lazy(void)
+{
+	struct tp_region r;
+	uint8_t *map;
+	int fd;
+
+	files_open();
+	fd = image(IMAGE, 7, PAGES, 5);
+	tk_new("d", PAGES);
+	tk_ok(origin("d", fd, 0, PAGES, 0, false, false), "origin");
+	close(fd);
+	r = tk_stat("d");
+	tap_ok(r.state == TELEPAGE_REGION_FILLING && r.absent == PAGES && !r.resident,
+	       "nothing is read before it is touched");
+	map = tk_map("d", PAGES, PROT_READ | PROT_WRITE, MAP_SHARED);
+	tap_ok(tk_is_page(map + 6 * TK_PAGE, 7, 6), "a touched page has the file's content");
+	map[7 * TK_PAGE] = 1;
+	tap_ok(map[7 * TK_PAGE] == 1 && tk_is_zero(map + 10 * TK_PAGE, TK_PAGE),
+	       "one is written to, one is a hole");
+	r = tk_stat("d");
+	tap_ok(r.absent == PAGES - 3 && r.stats.file == 2 && r.stats.zero == 1,
+	       "the others are still in the file");
+	tap_ok(umount(DIR) && errno == EBUSY, "which is held as long as it is needed");
+	fd = tk_open("d", O_RDWR);
+	tap_ok(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 11 * TK_PAGE,
+			 TK_PAGE) == 0 && tk_is_zero(map + 11 * TK_PAGE, TK_PAGE),
+	       "a page that was discarded is zero, not the file's");
+	close(fd);
+	tk_unmap(map, PAGES);
+	tk_ok(tp_region_origin(tk_nl, "d", -1, NULL, 0, false, true), "fill");
+	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL), "asked to, it reads them all");
+	tap_ok(tk_event(TELEPAGE_EVENT_REGION_COMPLETE, "d", 0, NULL), "an event tells so");
+	tap_ok(wrong("d", 7, 5) == 2, "all but what was written and discarded is the file's");
+	tap_ok(files_close(), "and the file is let go of");
+}
+
+/* each page from elsewhere in the file, one extent each */
+static void scattered(void)
+{
+	struct tp_extent e[PAGES];
+	int fd;
+
+	files_open();
+	fd = image(IMAGE, 7, PAGES, 0);
+	for (unsigned long i = 0; i < PAGES; i++)
+		e[i] = (struct tp_extent){ .start = PAGES - 1 - i, .count = 1,
+					   .offset = (PAGES - 1 - i) * TK_PAGE,
+					   .digests = digests[PAGES - 1 - i] };
+	digest_all(7);
+	tk_new("d", PAGES);
+	tk_ok(tp_region_origin(tk_nl, "d", fd, e, PAGES, false, true), "origin");
+	close(fd);
+	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL) && !wrong("d", 7, 0) &&
+	       tk_stat("d").stats.file == PAGES, "an extent for each page, with digests");
+	tk_del("d");
+	tap_ok(files_close(), "the file is let go of");
+}
+
+/* the image misses every third page, and has rubbish in some: they come from the peer */
+static void with_peer(void)
+{
+	unsigned long spoiled = 0, cut = PAGES - 40;
+	struct tk_pair p;
+	struct tp_region r;
+	uint32_t id;
+	int fd;
+
+	files_open();
+	fd = image(IMAGE, 7, PAGES, 0);
+	for (unsigned long i = 0; i < cut; i += 10, spoiled++)
+		spoil(fd, i);
+	if (ftruncate(fd, cut * TK_PAGE + 100))	/* a part of a page is none */
+		tk_die("ftruncate: %m");
+	tk_new("s", PAGES);
+	tk_fill("s", 0, PAGES, 7);
+	tk_pair_open(&p, 2, false);
+	tk_ok(tp_export_new_region(tk_nl, "s", "s"), "export");
+	tk_ok(tp_export_serve(tk_nl, "s", p.src, &id), "serve");
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tk_new("d", PAGES);
+	tk_ok(origin("d", fd, 0, PAGES, 0, true, false), "origin");
+	close(fd);
+	tk_ok(tp_region_import(tk_nl, "d", p.dst, id, true), "import");
+	tk_ok(tp_region_origin(tk_nl, "d", -1, NULL, 0, false, true), "fill");
+	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL), "a region with files and a peer completes");
+	tap_ok(!wrong("d", 7, 0), "every page is the source's, whatever the file had");
+	r = tk_stat("d");
+	tap_is((long)r.stats.file_bad, (long)(spoiled + 40), "what the file had not is counted");
+	tap_is((long)(r.stats.demand + r.stats.push), (long)(spoiled + 40),
+	       "only that crossed the link");
+	tap_is((long)r.stats.file, (long)(PAGES - spoiled - 40), "the rest came from the file");
+	tk_del("d");
+	tk_ok(tp_export_del(tk_nl, "s"), "release");
+	tk_del("s");
+	tk_pair_close(&p);
+	tap_ok(files_close(), "the file is let go of");
+}
+
+static void *reads(void *arg)
+{
+	uint8_t page[TK_PAGE];
+	int fd = tk_open("d", O_RDONLY);
+	bool ok = pread(fd, page, sizeof(page), 100 * TK_PAGE) == sizeof(page) &&
+		  tk_is_page(page, 7, 100);
+
+	close(fd);
+	return ok ? arg : NULL;
+}
+
+static int touches(void *arg)
+{
+	uint8_t *map = tk_map("d", PAGES, PROT_READ, MAP_SHARED);
+
+	return tk_load(map + *(unsigned long *)arg * TK_PAGE) == -SIGBUS ? 7 : 0;
+}
+
+/* nobody else has the page: whoever needs it waits until there is another file */
+static void alone(void)
+{
+	unsigned long spoiled = 200, lost = 300;
+	struct tp_event ev;
+	struct iovec io;
+	uint8_t page[TK_PAGE];
+	pthread_t t;
+	void *ret;
+	pid_t pid;
+	int fd, d;
+
+	files_open();
+	fd = image(IMAGE, 7, PAGES, 0);
+	spoil(fd, 100);
+	spoil(fd, 200);
+	tk_new("d", PAGES);
+	tk_ok(origin("d", fd, 0, PAGES, 0, true, false), "origin");
+	d = tk_open("d", O_RDONLY);
+	io = (struct iovec){ page, sizeof(page) };
+	tap_ok(preadv2(d, &io, 1, 50 * TK_PAGE, RWF_NOWAIT) < 0 && errno == EAGAIN &&
+	       tk_until(preadv2(d, &io, 1, 50 * TK_PAGE, RWF_NOWAIT) == TK_PAGE) &&
+	       tk_is_page(page, 7, 50), "who may not wait gets the page read, and then has it");
+	close(d);
+	t = tk_thread(reads, &d);
+	tap_ok(tk_event(TELEPAGE_EVENT_REGION_BROKEN, "d", 0, &ev) && ev.error == EBADMSG,
+	       "a page that is not what its digest says breaks the region");
+	pid = tk_fork(touches, &spoiled);
+	tk_nap_ms(200);
+	tap_ok(!kill(pid, SIGKILL) && tk_reap(pid) == 128 + SIGKILL, "who waits for one can be killed");
+	close(fd);
+	fd = image(DIR "/other", 7, PAGES, 0);
+	tap_is(origin("d", fd, 100, 1, 100, true, false), -EEXIST,
+	       "a file for it is refused while it has one");
+	tap_ok(tp_region_origin(tk_nl, "d", fd,
+				&(struct tp_extent){ .count = PAGES, .digests = digests[0] }, 1, true,
+				false) == 0, "all of its extents can be replaced");
+	pthread_join(t, &ret);
+	tap_ok(ret, "then the reader gets what it waited for");
+	if (ftruncate(fd, 150 * TK_PAGE))
+		tk_die("ftruncate: %m");
+	close(fd);
+	pid = tk_fork(touches, &lost);
+	tap_ok(tk_event(TELEPAGE_EVENT_REGION_BROKEN, "d", 0, &ev) && ev.error == EIO,
+	       "a file that became shorter breaks it, too");
+	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
+	tap_is(tk_reap(pid), 7, "given up, it is SIGBUS, never zero");
+	tap_ok(tk_until(!tp_region_del(tk_nl, "d")), "and the region can be deleted");
+	tap_ok(files_close(), "the files are let go of");
+}
+
+static void refused(const char *what, int got, int want, const char *words)
+{
+	const char *said = tp_nl_error(tk_nl);
+
+	tap_ok(got == want && strstr(said, words), "refused: %s", what);
+	if (got != want || !strstr(said, words))
+		printf("# %d %s\n", got, said);
+}
+
+static void refusals(void)
+{
+	int fd, p[2], w, own, second;
+
+	files_open();
+	fd = image(IMAGE, 7, PAGES, 0);
+	w = open(IMAGE, O_WRONLY);
+	if (pipe(p))
+		tk_die("pipe: %m");
+	tk_new("d", PAGES);
+	refused("no such region", origin("nope", fd, 0, 1, 0, false, false), -ENOENT, "no region");
+	refused("a bad descriptor", origin("d", 999, 0, 1, 0, false, false), -EBADF, "descriptor");
+	refused("a pipe", origin("d", p[0], 0, 1, 0, false, false), -EINVAL, "no file");
+	refused("a file that cannot be read", origin("d", w, 0, 1, 0, false, false), -EBADF,
+		"not open for reading");
+	refused("no pages", origin("d", fd, 0, 0, 0, false, false), -ERANGE, "empty");
+	refused("pages outside", origin("d", fd, PAGES, 1, 0, false, false), -ERANGE, "not within");
+	refused("more pages than there are", origin("d", fd, 1, PAGES, 0, false, false), -ERANGE,
+		"not within");
+	refused("a number of pages that wraps", origin("d", fd, 1, UINT64_MAX, 0, false, false),
+		-ERANGE, "not within");
+	refused("an offset that is too large",
+		tp_region_origin(tk_nl, "d", fd, &(struct tp_extent){ .count = 1,
+				 .offset = UINT64_MAX }, 1, false, false), -EINVAL, "offset");
+	refused("nothing at all", tp_region_origin(tk_nl, "d", fd, NULL, 0, false, false), -EINVAL,
+		"neither");
+	refused("filling without a file", tp_region_origin(tk_nl, "d", fd, NULL, 0, false, true),
+		-EINVAL, "no page");
+	tap_ok(tk_stat("d").state == TELEPAGE_REGION_LOCAL && !tk_stat("d").absent,
+	       "none of this changed anything");
+	tk_ok(origin("d", fd, 0, 10, 0, false, false), "origin");
+	refused("a page that has a file", origin("d", fd, 9, 5, 0, false, false), -EEXIST,
+		"has a file already");
+	tap_ok(tk_stat("d").absent == 10, "and its neighbours have none from that");
+	own = tk_open("d", O_RDONLY);
+	refused("a region that was used", origin("d", fd, 20, 1, 0, false, false), 0, "");
+	tap_ok(tk_stat("d").absent == 10, "  (it makes no page absent any more)");
+	tk_new("e", PAGES);
+	refused("a region whose pages come from files", origin("e", own, 0, 1, 0, false, false),
+		-EINVAL, "no origin");
+	tk_fill("e", 0, PAGES, 9);
+	refused("pages that are here", origin("e", fd, 0, 1, 0, false, false), -EBUSY, "absent");
+	second = tk_open("e", O_RDONLY);
+	tk_new("f", PAGES);
+	tk_ok(origin("f", second, 0, PAGES, 0, false, true), "origin");
+	tap_ok(tk_wait_state("f", TELEPAGE_REGION_LOCAL) && !wrong("f", 9, 0),
+	       "a region can be the origin of another");
+	close(own);
+	close(second);
+	close(p[0]);
+	close(p[1]);
+	close(w);
+	close(fd);
+	tk_del("f");
+	tk_del("e");
+	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
+	tk_del("d");
+	tap_ok(files_close(), "the file is let go of");
+}
+
+int main(void)
+{
+	tk_init();
+	lazy();
+	tk_del("d");
+	scattered();
+	with_peer();
+	alone();
+	refusals();
+	return tap_done();
+}

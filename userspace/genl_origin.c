@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * genl_origin.c - the files that pages of a region come from
+ */
+#include <string.h>
+
+#include <linux/netlink.h>
+
+#include "genl_sock.h"
+
+#define EXTENTS_MAX	512		/* in one message, */
+#define DIGESTS_MAX	1024		/* and of these: 32 KiB, half of what an attribute holds */
+#define MESSAGE_MAX	(128 * 1024)	/* more than both and what is around them */
+
+struct attr64 {
+	struct nlattr nla;
+	uint64_t value;
+} __attribute__((packed));
+
+struct extent {
+	struct attr64 start, count, offset;
+	struct nlattr digests;
+	uint8_t digest[DIGESTS_MAX * TELEPAGE_DIGEST_SIZE];
+} __attribute__((packed));
+
+static struct attr64 attr64(int type, uint64_t value)
+{
+	return (struct attr64){ { sizeof(struct attr64), type }, value };
+}
+
+static void put_extent(struct nl_msg **msg, const struct tp_extent *e)
+{
+	size_t len = offsetof(struct extent, digests);
+	struct extent x = {
+		.start = attr64(TELEPAGE_A_EXTENT_START, e->start),
+		.count = attr64(TELEPAGE_A_EXTENT_COUNT, e->count),
+		.offset = attr64(TELEPAGE_A_EXTENT_OFFSET, e->offset),
+	};
+
+	if (e->digests) {
+		size_t bytes = e->count * TELEPAGE_DIGEST_SIZE;
+
+		x.digests = (struct nlattr){ sizeof(x.digests) + bytes, TELEPAGE_A_EXTENT_DIGESTS };
+		memcpy(x.digest, e->digests, bytes);
+		len = offsetof(struct extent, digest) + bytes;
+	}
+	tp_nl_put(msg, TELEPAGE_A_ORIGIN_EXTENT | NLA_F_NESTED, &x, len);
+}
+
+/* the first pages of @e, as many as fit; the rest stays in it */
+static struct tp_extent bite(struct tp_extent *e)
+{
+	struct tp_extent first = *e;
+
+	if (e->digests && first.count > DIGESTS_MAX)
+		first.count = DIGESTS_MAX;
+	e->start += first.count;
+	e->offset += first.count * TELEPAGE_PAGE_SIZE;
+	e->count -= first.count;
+	if (e->digests)
+		e->digests += first.count * TELEPAGE_DIGEST_SIZE;
+	return first;
+}
+
+int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp_extent *extents,
+		     size_t nr, bool replace, bool fill)
+{
+	struct tp_extent left = { 0 };
+	size_t i = 0;
+	int err;
+
+	do {
+		struct nl_msg *msg = tp_nl_request_of(nl, TELEPAGE_CMD_REGION_ORIGIN, NLM_F_ACK,
+						      MESSAGE_MAX);
+		size_t n = 0, digests = 0;
+
+		tp_nl_put_string(&msg, TELEPAGE_A_ORIGIN_REGION, name);
+		if (nr)
+			tp_nl_put_u32(&msg, TELEPAGE_A_ORIGIN_FD, fd);
+		if (replace)
+			tp_nl_put(&msg, TELEPAGE_A_ORIGIN_REPLACE, NULL, 0);
+		for (; n < EXTENTS_MAX && digests < DIGESTS_MAX && (left.count || i < nr); n++) {
+			struct tp_extent e;
+
+			if (!left.count)
+				left = extents[i++];
+			e = bite(&left);
+			put_extent(&msg, &e);
+			if (e.digests)
+				digests += e.count;
+		}
+		if (fill && !left.count && i == nr)
+			tp_nl_put(&msg, TELEPAGE_A_ORIGIN_FILL, NULL, 0);
+		err = tp_nl_transact(nl, msg, NULL, NULL);
+	} while (!err && (left.count || i < nr));
+	return err;
+}
