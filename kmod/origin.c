@@ -146,8 +146,11 @@ static void tp_origin_take_out(struct tp_origin *o, pgoff_t first, pgoff_t last)
 	while ((e = mt_find(&o->extents, &i, last))) {
 		if (e->first < first || e->last > last)
 			continue;
-		for (p = e->first; p <= e->last; p++)
+		for (p = e->first; p <= e->last; p++) {
 			clear_bit(p, o->local);
+			if (!(p % 4096))
+				cond_resched();
+		}
 		mtree_erase(&o->extents, e->first);
 		/* Readers find it under the tree's lock, so none has it any more. */
 		tp_extent_free(e);
