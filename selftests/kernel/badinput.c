@@ -110,6 +110,7 @@ static void test_import(void)
 
 static void test_export(void)
 {
+	int huge = memfd_create("huge", 0);
 	int fd = memfd_create("x", 0), p[2], wr, dir = open("/", O_RDONLY | O_DIRECTORY);
 	int region;
 
@@ -133,6 +134,11 @@ static void test_export(void)
 	refused(tp_export_new_fd(tk_nl, "f", fd, TK_PAGE, 10 * TK_PAGE), EINVAL,
 		"export: a size over the end");
 	refused(tp_export_new_fd(tk_nl, "f", fd, TK_PAGE, -TK_PAGE), EINVAL, "export: a huge size");
+	/* serving it was a kernel warning that a peer could cause */
+	if (huge < 0 || ftruncate(huge, 65LL << 40))
+		tk_die("a file of 65 TiB: %m");
+	refused(tp_export_new_fd(tk_nl, "f", huge, 0, 0), E2BIG, "export: more than 16 TiB");
+	close(huge);
 	refused(tp_export_new_fd(tk_nl, "f", p[0], 0, TK_PAGE), EINVAL, "export of a pipe");
 	refused(tp_export_new_fd(tk_nl, "f", dir, 0, TK_PAGE), EINVAL, "export of a directory");
 	refused(tp_export_new_fd(tk_nl, "f", wr, 0, 0), EINVAL, "export of a file that is write-only");
