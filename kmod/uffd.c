@@ -250,11 +250,14 @@ static int tp_get_pid(struct tp_uffd *u, u32 nr, struct netlink_ext_ack *extack)
 	return 0;
 }
 
-/* Is all of a range registered? It may lie in several mappings: halve it until it fits. */
+/*
+ * Is all of a range registered? It may lie in several mappings: halve it until it fits.
+ * A VMM that changes its layout already waits for the thread to read of it, so nobody
+ * can be asked before: a range that is not what was said fails at its first fault.
+ */
 static int tp_check_registered(struct tp_uffd_fd *f, u64 start, u64 len, u32 page_size,
 			       struct netlink_ext_ack *extack)
 {
-	unsigned int tries = 0;
 	int err;
 
 	for (;;) {
@@ -265,12 +268,8 @@ static int tp_check_registered(struct tp_uffd_fd *f, u64 start, u64 len, u32 pag
 			n = max_t(u64, round_down(n / 2, page_size), page_size);
 			err = tp_uffd_probe(f, start, n);
 		}
-		if (err == -EAGAIN && tries++ < 100) {
-			/* an event is on its way; the VMM's handler is us, later */
-			if (schedule_timeout_killable(1) && fatal_signal_pending(current))
-				return -EINTR;
-			continue;
-		}
+		if (err == -EAGAIN)
+			return 0;
 		if (err)
 			break;
 		start += n;
@@ -295,9 +294,6 @@ static int tp_check_registered(struct tp_uffd_fd *f, u64 start, u64 len, u32 pag
 	case -ENOMEM:
 		NL_SET_ERR_MSG(extack, "no memory for the VMM's pages: are there free huge pages?");
 		return -ENOMEM;
-	case -EAGAIN:
-		NL_SET_ERR_MSG(extack, "the VMM's layout is changing, and its events are not read");
-		return -EAGAIN;
 	}
 	return err;
 }

@@ -4,6 +4,7 @@
  *
  * Source and destination are in this one kernel. A VMM is a process of vmm.c.
  */
+#include <poll.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -195,6 +196,27 @@ static void test_cut(void)
 	tap_ok(!vmm_answered(&v), "the link is cut: faults wait");
 	tk_pair_attach(&pair, 0);
 	tap_ok(!vmm_hear(&v), "it is back: every page is right");
+	end(NULL);
+}
+
+/* Its balloon works before anybody serves it: the discard waits for its event to be read. */
+static void test_discards_first(void)
+{
+	struct pollfd there = { .events = POLLIN };
+	int err;
+
+	if (!vmm_start(&v, VMM_ANON, nr, UFFD_FEATURE_EVENT_REMOVE))
+		tk_die("no VMM");
+	source(90, false);
+	vmm_tell(&v, VMM_DISCARD, 100, 50, 0);
+	there.fd = v.fd;
+	poll(&there, 1, -1);
+	err = vmm_attach(&v, "d", true);
+	tap_ok(!err && !vmm_hear(&v), "a VMM that waits in a discard already is attached: %s",
+	       err ? vmm_words : "and goes on");
+	tap_ok(!vmm_do(&v, VMM_NONZERO, 100, 50, 0) && !vmm_do(&v, VMM_CHECK, 0, 100, 90) &&
+	       !vmm_do(&v, VMM_CHECK, 150, DATA - 150, 90),
+	       "what it discarded is zero, all else is right");
 	end(NULL);
 }
 
@@ -429,6 +451,7 @@ int main(void)
 	test_fork(false);
 	test_fork(true);
 	test_cut();
+	test_discards_first();
 	test_exit_while_waiting();
 	test_close();
 	test_abandon();
