@@ -44,7 +44,7 @@ struct tp_uffd_fd {
 	struct file *file;		/* holds a reference */
 	wait_queue_head_t *whead;	/* the descriptor's, lives as long as @file */
 	wait_queue_entry_t wait;
-	atomic_t events;		/* wake-ups since the last read */
+	atomic_t events;		/* wake-ups since the last read: a hint */
 	poll_table pt;
 	bool dead;			/* its mm is gone */
 
@@ -181,6 +181,7 @@ static inline u64 tp_uffd_addr(const struct tp_uffd_range *rg, pgoff_t index)
 int tp_uffd_scratch_make(struct tp_uffd *u, size_t data);
 void tp_uffd_scratch_unmap(struct tp_uffd *u);
 void tp_uffd_scratch_free(struct tp_uffd *u);
+bool tp_uffd_readable(struct tp_uffd_fd *f);
 int tp_uffd_read(struct tp_uffd_fd *f, unsigned int max);
 ssize_t tp_uffd_copy(struct tp_uffd_fd *f, u64 dst, size_t len);
 ssize_t tp_uffd_continue(struct tp_uffd_fd *f, u64 dst, size_t len);

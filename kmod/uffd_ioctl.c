@@ -129,12 +129,18 @@ static ssize_t tp_uffd_done(long ret, size_t len, s64 sofar)
 	return sofar > 0 ? sofar : ret;
 }
 
-/*
- * Is there something to read? The VMM shares the descriptor's flags: made blocking, it
- * would let us sleep in read(), where nobody could stop us.
+/**
+ * tp_uffd_readable - is there something to read?
+ * @f: the descriptor
+ *
+ * The VMM shares the descriptor's flags: made blocking, it would let us sleep in read(),
+ * where nobody could stop us.
+ *
+ * Context: the thread; does not wait.
  */
-static bool tp_uffd_readable(struct file *file)
+bool tp_uffd_readable(struct tp_uffd_fd *f)
 {
+	struct file *file = f->file;
 	__poll_t mask = vfs_poll(file, NULL);
 
 	if (unlikely(mask & EPOLLERR)) {
@@ -162,7 +168,7 @@ int tp_uffd_read(struct tp_uffd_fd *f, unsigned int max)
 	ssize_t ret;
 
 	/* Without read_iter there is no way to say that it must not wait. */
-	if (!fops->read_iter && !tp_uffd_readable(f->file))
+	if (!fops->read_iter && !tp_uffd_readable(f))
 		return 0;
 	if (fops->read_iter) {
 		struct kvec kv = { .iov_base = s->msgs, .iov_len = len };

@@ -207,8 +207,9 @@ static void tp_uffd_event(struct tp_uffd_fd *f, const struct uffd_msg *m)
 }
 
 /*
- * Each event wakes once, after it can be read. One that is read before its wake-up
- * has come leaves a wake-up without event, never an event without.
+ * Each event wakes after it can be read, and so does each fault that is slept on. But one
+ * that turns out to need no sleep can be read for a moment, too, and wakes nobody: read in
+ * place of another, whose wake-up is gone then. So wake-ups only say how many to ask for.
  */
 static void tp_uffd_drain(struct tp_uffd *u)
 {
@@ -217,11 +218,11 @@ static void tp_uffd_drain(struct tp_uffd *u)
 
 	/* what a fork appends is read as well */
 	list_for_each_entry(f, &u->fds, node) {
-		/* As many as have woken us: to read in vain costs as much as an event. */
+		/* To read in vain costs as much as an event, to look first does not. */
 		int left = atomic_xchg(&f->events, 0);
 
-		for (; left > 0; left -= n) {
-			n = tp_uffd_read(f, min(left, TP_UFFD_MSGS));
+		for (; left > 0 || tp_uffd_readable(f); left -= n) {
+			n = tp_uffd_read(f, clamp(left, 1, TP_UFFD_MSGS));
 			if (n <= 0)
 				break;
 			for (i = 0; i < n; i++) {
