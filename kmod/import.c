@@ -150,25 +150,35 @@ static unsigned int tp_import_take_demands(struct tp_link *link)
 	return n;
 }
 
+/* Pages from here on are not offered yet: a plan may find them in a file. */
+static pgoff_t tp_want_limit(const struct tp_region *r)
+{
+	/* Pairs with smp_store_release() in tp_origin_make(). */
+	const struct tp_origin *o = smp_load_acquire(&r->origin);
+
+	return o ? min(r->nr_pages, READ_ONCE(o->planned)) : r->nr_pages;
+}
+
 /* Encode the next runs of absent pages that were not offered yet. */
 static unsigned int tp_import_take_wants(struct tp_region *r, u8 *buf)
 {
 	/* Pairs with smp_store_release() in tp_origin_make(). */
 	const struct tp_origin *o = smp_load_acquire(&r->origin);
+	pgoff_t limit = tp_want_limit(r);
 	unsigned int n = 0;
 
 	if (test_and_clear_bit(TP_WANT_AGAIN, &r->want_flags))
 		r->want_pos = 0;
-	while (n < TP_LIST_MAX && r->want_pos < r->nr_pages) {
+	while (n < TP_LIST_MAX && r->want_pos < limit) {
 		struct tp_run run;
 		pgoff_t end;
 
-		run.index = find_next_bit(r->remote, r->nr_pages, r->want_pos);
-		if (run.index >= r->nr_pages) {
-			r->want_pos = r->nr_pages;
+		run.index = find_next_bit(r->remote, limit, r->want_pos);
+		if (run.index >= limit) {
+			r->want_pos = limit;
 			break;
 		}
-		end = find_next_zero_bit(r->remote, r->nr_pages, run.index);
+		end = find_next_zero_bit(r->remote, limit, run.index);
 		if (o) {
 			/* what a local file has need not cross the link */
 			if (test_bit(run.index, o->local)) {
@@ -193,7 +203,7 @@ static struct tp_region *tp_import_next_wanting(struct tp_link *link)
 	xa_for_each(&link->imports, id, r) {
 		if (!r->push)
 			continue;
-		if (test_bit(TP_WANT_AGAIN, &r->want_flags) || r->want_pos < r->nr_pages) {
+		if (test_bit(TP_WANT_AGAIN, &r->want_flags) || r->want_pos < tp_want_limit(r)) {
 			tp_region_get(r);
 			break;
 		}

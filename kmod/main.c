@@ -110,8 +110,13 @@ static int __init tp_init(void)
 	err = tp_netlink_init();
 	if (err)
 		goto err_sysfs;
+	err = tp_plan_init();
+	if (err)
+		goto err_netlink;
 	return 0;
 
+err_netlink:
+	tp_netlink_exit();
 err_sysfs:
 	tp_sysfs_exit();
 err_congestion:
@@ -135,6 +140,7 @@ err_wq:
  */
 static void __exit tp_exit(void)
 {
+	tp_plan_exit();
 	tp_netlink_exit();
 	tp_sysfs_exit();
 	destroy_workqueue(tp_wq);

@@ -21,27 +21,43 @@ const struct nla_policy tp_origin_policy[TELEPAGE_A_ORIGIN_MAX + 1] = {
 	[TELEPAGE_A_ORIGIN_EXTENT]	= NLA_POLICY_NESTED(tp_extent_policy),
 	[TELEPAGE_A_ORIGIN_REPLACE]	= { .type = NLA_FLAG },
 	[TELEPAGE_A_ORIGIN_FILL]	= { .type = NLA_FLAG },
+	[TELEPAGE_A_ORIGIN_HOLD]	= { .type = NLA_FLAG },
+	[TELEPAGE_A_ORIGIN_DROP]	= NLA_POLICY_NESTED(tp_extent_policy),
+	[TELEPAGE_A_ORIGIN_READY]	= { .type = NLA_FLAG },
+	[TELEPAGE_A_ORIGIN_PLANNED]	= { .type = NLA_U64 },
 };
+
+/* The pages that a nest names, all of them the region's; its attributes in @a. */
+static int tp_nl_run(struct nlattr *nest, const struct tp_region *r, struct genl_info *info,
+		     struct nlattr **a, u64 *start, u64 *count)
+{
+	int err = nla_parse_nested(a, TELEPAGE_A_EXTENT_MAX, nest, tp_extent_policy, info->extack);
+
+	if (err)
+		return err;
+	if (!a[TELEPAGE_A_EXTENT_START] || !a[TELEPAGE_A_EXTENT_COUNT])
+		return tp_nl_invalid(info, "pages are named by start and count");
+	*start = nla_get_u64(a[TELEPAGE_A_EXTENT_START]);
+	*count = nla_get_u64(a[TELEPAGE_A_EXTENT_COUNT]);
+	if (!*count || *start >= r->nr_pages || *count > r->nr_pages - *start) {
+		NL_SET_ERR_MSG(info->extack, "an extent is empty or not within the region");
+		return -ERANGE;
+	}
+	return 0;
+}
 
 static struct tp_extent *tp_nl_extent(struct nlattr *nest, const struct tp_region *r,
 				      struct genl_info *info)
 {
 	struct nlattr *a[TELEPAGE_A_EXTENT_MAX + 1], *digests;
 	u64 start, count;
-	int err = nla_parse_nested(a, TELEPAGE_A_EXTENT_MAX, nest, tp_extent_policy, info->extack);
+	int err = tp_nl_run(nest, r, info, a, &start, &count);
 
 	if (err)
 		return ERR_PTR(err);
-	if (!a[TELEPAGE_A_EXTENT_START] || !a[TELEPAGE_A_EXTENT_COUNT] ||
-	    !a[TELEPAGE_A_EXTENT_OFFSET])
-		return ERR_PTR(tp_nl_invalid(info, "an extent needs start, count and offset"));
-	start = nla_get_u64(a[TELEPAGE_A_EXTENT_START]);
-	count = nla_get_u64(a[TELEPAGE_A_EXTENT_COUNT]);
+	if (!a[TELEPAGE_A_EXTENT_OFFSET])
+		return ERR_PTR(tp_nl_invalid(info, "an extent needs its offset in the file"));
 	digests = a[TELEPAGE_A_EXTENT_DIGESTS];
-	if (!count || start >= r->nr_pages || count > r->nr_pages - start) {
-		NL_SET_ERR_MSG(info->extack, "an extent is empty or not within the region");
-		return ERR_PTR(-ERANGE);
-	}
 	if (digests && nla_len(digests) != count * TELEPAGE_DIGEST_SIZE)
 		return ERR_PTR(tp_nl_invalid(info, "a digest is 32 bytes for each page"));
 	return tp_extent_new(start, count, nla_get_u64(a[TELEPAGE_A_EXTENT_OFFSET]),
@@ -101,15 +117,43 @@ out:
 	return err;
 }
 
+static int tp_do_drop(struct tp_region *r, struct genl_info *info)
+{
+	struct nlattr *a[TELEPAGE_A_EXTENT_MAX + 1], *nla;
+	u64 start, count;
+	int rest, err;
+
+	nlmsg_for_each_attr(nla, info->nlhdr, GENL_HDRLEN, rest) {
+		if (nla_type(nla) != TELEPAGE_A_ORIGIN_DROP)
+			continue;
+		err = tp_nl_run(nla, r, info, a, &start, &count) ?:
+		      tp_plan_drop(r, start, count, info->extack);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* In the order in which one after the other makes sense. */
 static int tp_do_origin(struct tp_region *r, struct genl_info *info)
 {
 	struct nlattr **a = info->attrs;
 	int err = 0;
 
-	if (!a[TELEPAGE_A_ORIGIN_EXTENT] && !a[TELEPAGE_A_ORIGIN_FILL])
-		return tp_nl_invalid(info, "neither an extent nor FILL is given");
-	if (a[TELEPAGE_A_ORIGIN_EXTENT])
+	if (!a[TELEPAGE_A_ORIGIN_EXTENT] && !a[TELEPAGE_A_ORIGIN_FILL] &&
+	    !a[TELEPAGE_A_ORIGIN_HOLD] && !a[TELEPAGE_A_ORIGIN_DROP] &&
+	    !a[TELEPAGE_A_ORIGIN_READY] && !a[TELEPAGE_A_ORIGIN_PLANNED])
+		return tp_nl_invalid(info, "neither an extent nor anything else is asked for");
+	if (a[TELEPAGE_A_ORIGIN_HOLD])
+		err = tp_plan_hold(r, genl_info_net(info), info->snd_portid, info->extack);
+	if (!err && a[TELEPAGE_A_ORIGIN_EXTENT])
 		err = tp_do_add(r, info);
+	if (!err && a[TELEPAGE_A_ORIGIN_DROP])
+		err = tp_do_drop(r, info);
+	if (!err && a[TELEPAGE_A_ORIGIN_READY])
+		err = tp_plan_ready(r, info->extack);
+	if (!err && a[TELEPAGE_A_ORIGIN_PLANNED])
+		err = tp_plan_planned(r, nla_get_u64(a[TELEPAGE_A_ORIGIN_PLANNED]), info->extack);
 	if (!err && a[TELEPAGE_A_ORIGIN_FILL])
 		err = tp_origin_fill(r, info->extack);
 	return err;

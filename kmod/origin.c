@@ -60,6 +60,16 @@ void tp_extent_free(struct tp_extent *e)
 	kfree(e);
 }
 
+static void tp_reader_kick(struct tp_reader *rd)
+{
+	struct tp_region *r = rd->origin->region;
+
+	tp_region_get(r);
+	/* One that runs is queued again, and looks again. */
+	if (!queue_work(tp_read_wq, &rd->work))
+		tp_region_put(r);
+}
+
 /**
  * tp_origin_kick - there is something to read
  * @r: the region, which has files
@@ -74,13 +84,17 @@ void tp_origin_kick(struct tp_region *r)
 	/* One that waits for its disk must not be what others wait for. */
 	for (i = TP_READERS - 1; i > 0 && READ_ONCE(o->readers[i].busy); i--)
 		;
-	tp_region_get(r);
-	/* One that runs is queued again, and looks again. */
-	if (!queue_work(tp_read_wq, &o->readers[i].work))
-		tp_region_put(r);
+	tp_reader_kick(&o->readers[i]);
 }
 
-static int tp_origin_make(struct tp_region *r)
+/**
+ * tp_origin_make - a region may get files from here on
+ * @r: the region
+ *
+ * Context: sleeps; under tp_ctl_mutex.
+ * Return: 0 or -ENOMEM.
+ */
+int tp_origin_make(struct tp_region *r)
 {
 	struct tp_origin *o;
 	unsigned int i;
@@ -96,6 +110,8 @@ static int tp_origin_make(struct tp_region *r)
 		return -ENOMEM;
 	}
 	o->region = r;
+	o->planned = ULONG_MAX;
+	o->fill_hint = ULONG_MAX;
 	mt_init(&o->extents);
 	for (i = 0; i < TP_READERS; i++) {
 		INIT_WORK(&o->readers[i].work, tp_reader_work);
@@ -106,7 +122,7 @@ static int tp_origin_make(struct tp_region *r)
 	return 0;
 }
 
-/* A region that gives its pages to others must get its own from no file: no circles. */
+/* A region is a file for younger ones only: no circles. */
 static int tp_origin_check_file(struct tp_region *r, struct file *file,
 				struct netlink_ext_ack *extack)
 {
@@ -120,41 +136,59 @@ static int tp_origin_check_file(struct tp_region *r, struct file *file,
 		NL_SET_ERR_MSG(extack, "the file is not open for reading");
 		return -EBADF;
 	}
-	if (inode->i_sb->s_type == &tp_fs_type) {
-		struct tp_region *from = tp_region(inode);
-
-		if (from == r || from->origin) {
-			NL_SET_ERR_MSG(extack, "a region whose pages come from files is no origin");
-			return -EINVAL;
-		}
-		from->is_origin = true;
-	}
-	if (r->is_origin) {
-		NL_SET_ERR_MSG(extack, "the region is the origin of another");
-		return -EBUSY;
+	if (inode->i_sb->s_type == &tp_fs_type && tp_region(inode)->id >= r->id) {
+		NL_SET_ERR_MSG(extack, "only a region that is older can be the origin of another");
+		return -EINVAL;
 	}
 	return 0;
 }
 
-/* Take extents out that lie in a range; those that reach out of it stay in the way. */
-static void tp_origin_take_out(struct tp_origin *o, pgoff_t first, pgoff_t last)
+/**
+ * tp_origin_take_out - pages have no file any more
+ * @o: the region's
+ * @first: page
+ * @last: page
+ *
+ * Context: sleeps; under tp_ctl_mutex.
+ * Return: 0 or -ENOMEM: some may have theirs still.
+ */
+int tp_origin_take_out(struct tp_origin *o, pgoff_t first, pgoff_t last)
 {
-	unsigned long i = first;
-	struct tp_extent *e;
-	pgoff_t p;
+	MA_STATE(mas, &o->extents, first, first);
+	pgoff_t p, end = min(last, o->region->nr_pages - 1);
 
-	while ((e = mt_find(&o->extents, &i, last))) {
-		if (e->first < first || e->last > last)
-			continue;
-		for (p = e->first; p <= e->last; p++) {
+	while (first <= end) {
+		struct tp_extent *e;
+		pgoff_t from, to;
+		int err;
+
+		mtree_lock(&o->extents);
+		mas_set(&mas, first);
+		e = mas_find(&mas, end);
+		from = max(mas.index, first);
+		to = min(mas.last, end);
+		if (e)
+			e->parts += (mas.index < from) + (mas.last > to) - 1;
+		mtree_unlock(&o->extents);
+		if (!e)
+			break;
+		err = mtree_store_range(&o->extents, from, to, NULL, GFP_KERNEL);
+		if (err) {
+			e->parts += 1 - (mas.index < from) - (mas.last > to);
+			return err;
+		}
+		/* Who saw the bit and finds no extent any more asks the peer. */
+		for (p = from; p <= to; p++) {
 			clear_bit(p, o->local);
 			if (!(p % 4096))
 				cond_resched();
 		}
-		mtree_erase(&o->extents, e->first);
 		/* Readers find it under the tree's lock, so none has it any more. */
-		tp_extent_free(e);
+		if (!e->parts)
+			tp_extent_free(e);
+		first = to + 1;
 	}
+	return 0;
 }
 
 static int tp_origin_put_in(struct tp_origin *o, struct tp_extent **extents, unsigned int nr,
@@ -163,20 +197,23 @@ static int tp_origin_put_in(struct tp_origin *o, struct tp_extent **extents, uns
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; i < nr && !err; i++)
+	for (i = 0; i < nr && !err; i++) {
+		extents[i]->parts = 1;
 		err = mtree_insert_range(&o->extents, extents[i]->first, extents[i]->last,
 					 extents[i], GFP_KERNEL);
+	}
 	if (!err)
 		return 0;
 	if (err == -EEXIST)
-		NL_SET_ERR_MSG(extack, "a page of it has a file already: replace whole extents");
+		NL_SET_ERR_MSG(extack, "a page of it has a file already, or is named twice");
 	for (i--; i-- > 0;)
 		mtree_erase(&o->extents, extents[i]->first);
 	return err;
 }
 
 /* Pages that nobody saw yet become absent: their content is in the file. */
-static int tp_origin_make_absent(struct tp_region *r, struct tp_extent **extents, unsigned int nr)
+static int tp_origin_make_absent(struct tp_region *r, struct tp_extent **extents, unsigned int nr,
+				 struct netlink_ext_ack *extack)
 {
 	unsigned long *remote = r->remote;
 	unsigned int i;
@@ -196,6 +233,7 @@ static int tp_origin_make_absent(struct tp_region *r, struct tp_extent **extents
 		if (r->remote)
 			return 0;
 		kvfree(remote);
+		NL_SET_ERR_MSG(extack, "the region was used before: make a new one");
 		return -EBUSY;
 	}
 	for (i = 0; i < nr; i++) {
@@ -237,7 +275,7 @@ static void tp_origin_trust(struct tp_region *r, struct tp_extent **extents, uns
 			if (!(p % 4096))
 				cond_resched();
 		}
-		if (r->link)
+		if (r->link || READ_ONCE(o->held))
 			continue;
 		/* Who waits in vain since a file failed waits for this one. */
 		xa_for_each_range(&r->reqs, index, req, extents[i]->first, extents[i]->last) {
@@ -256,7 +294,7 @@ static void tp_origin_trust(struct tp_region *r, struct tp_extent **extents, uns
  * tp_origin_add - let pages of a region come from a file
  * @r: the region: never touched, or its pages are absent already
  * @file: the file
- * @extents: which pages and where; taken over when this succeeds
+ * @extents: which pages, all of the region, and where; taken over when this succeeds
  * @nr: how many
  * @replace: extents of these pages that are there already go
  * @extack: where to say what is wrong
@@ -279,10 +317,6 @@ int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **ext
 	for (i = 0; i < nr; i++) {
 		const struct tp_extent *e = extents[i];
 
-		if (e->last < e->first || e->last >= r->nr_pages) {
-			NL_SET_ERR_MSG(extack, "an extent is not within the region");
-			return -ERANGE;
-		}
 		if (e->offset > MAX_LFS_FILESIZE - ((u64)(e->last - e->first + 1) << PAGE_SHIFT)) {
 			NL_SET_ERR_MSG(extack, "an offset is too large");
 			return -EINVAL;
@@ -293,26 +327,25 @@ int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **ext
 		}
 	}
 	err = tp_origin_check_file(r, file, extack) ?: tp_origin_make(r);
+	for (i = 0; replace && i < nr && !err; i++)
+		err = tp_origin_take_out(r->origin, extents[i]->first, extents[i]->last);
 	if (err)
 		return err;
-	if (replace)
-		for (i = 0; i < nr; i++)
-			tp_origin_take_out(r->origin, extents[i]->first, extents[i]->last);
+	/* A reader finds them as soon as they are in the tree. */
+	for (i = 0; i < nr; i++)
+		extents[i]->file = get_file(file);
 	err = tp_origin_put_in(r->origin, extents, nr, extack);
 	if (err)
 		return err;
 	if (!r->link)
-		err = tp_origin_make_absent(r, extents, nr);
-	if (err) {
-		for (i = 0; i < nr; i++)
-			mtree_erase(&r->origin->extents, extents[i]->first);
-		NL_SET_ERR_MSG(extack, "the region was used before: make a new one");
-		return err;
+		err = tp_origin_make_absent(r, extents, nr, extack);
+	if (!err) {
+		tp_origin_trust(r, extents, nr);
+		return 0;
 	}
 	for (i = 0; i < nr; i++)
-		extents[i]->file = get_file(file);
-	tp_origin_trust(r, extents, nr);
-	return 0;
+		mtree_erase(&r->origin->extents, extents[i]->first);
+	return err;
 }
 
 /**
@@ -331,9 +364,7 @@ int tp_origin_fill(struct tp_region *r, struct netlink_ext_ack *extack)
 		return -EINVAL;
 	}
 	WRITE_ONCE(r->origin->fill, true);
-	tp_region_get(r);
-	if (!queue_work(tp_read_wq, &r->origin->readers[0].work))
-		tp_region_put(r);
+	tp_reader_kick(&r->origin->readers[0]);
 	return 0;
 }
 
@@ -345,6 +376,7 @@ int tp_origin_fill(struct tp_region *r, struct netlink_ext_ack *extack)
  */
 void tp_origin_end(struct tp_region *r)
 {
+	/* what finds no memory to go now goes with the region */
 	if (r->origin)
 		tp_origin_take_out(r->origin, 0, ULONG_MAX);
 }
@@ -357,11 +389,18 @@ void tp_origin_end(struct tp_region *r)
  */
 void tp_origin_free(struct tp_region *r)
 {
-	if (!r->origin)
+	struct tp_origin *o = r->origin;
+	struct tp_extent *e;
+	unsigned long i = 0;
+
+	if (!o)
 		return;
-	tp_origin_end(r);
-	kvfree(r->origin->local);
-	kfree(r->origin);
+	mt_for_each(&o->extents, e, i, ULONG_MAX)
+		if (!--e->parts)
+			tp_extent_free(e);
+	mtree_destroy(&o->extents);
+	kvfree(o->local);
+	kfree(o);
 	r->origin = NULL;
 }
 

@@ -20,13 +20,15 @@
  * Owned by the tree it is in: whoever finds it there uses it under the tree's lock.
  */
 struct tp_extent {
-	pgoff_t first, last;
+	pgoff_t first, last;		/* as it was put in; parts may have been taken out */
+	unsigned int parts;		/* ranges of the tree that are its; under tp_ctl_mutex */
 	struct file *file;		/* holds a reference */
 	u64 offset;			/* bytes, of the first page */
 	u8 *digests;			/* one for each page, or NULL: taken as it is */
 };
 
-enum { TP_FILL_AGAIN };
+/* pages before fill_pos may be left; some that were met could not be had then */
+enum { TP_FILL_AGAIN, TP_FILL_LATER };
 
 /* what a reader needs of an extent for a few of its pages */
 struct tp_piece {
@@ -56,9 +58,15 @@ struct tp_origin {
 	struct tp_region *region;
 	unsigned long *local;		/* pages to be read from their extent; see tp_is_local() */
 	struct maple_tree extents;
+	bool held;			/* no file is used yet; READ_ONCE */
+	pgoff_t planned;		/* pages before it may be offered for push; READ_ONCE */
+	u32 planner;			/* the socket that said HOLD, 0: none; READ_ONCE */
+	struct net *net;		/* and where that is, only compared */
 	bool fill;			/* read before pages are touched; READ_ONCE */
-	unsigned long flags;		/* TP_FILL_AGAIN: from the start */
+	unsigned long flags;		/* TP_FILL_* */
+	unsigned long fill_begun;	/* jiffies: the first reader's, of this round */
 	pgoff_t fill_pos;		/* the first reader's: where it goes on */
+	pgoff_t fill_hint;		/* where somebody just needed a page; xchg */
 	struct tp_reader readers[TP_READERS];
 };
 
@@ -74,7 +82,7 @@ static inline bool tp_is_local(const struct tp_region *r, pgoff_t index)
 	/* Pairs with smp_store_release() in tp_origin_make(). */
 	const struct tp_origin *o = smp_load_acquire(&r->origin);
 
-	return o && test_bit(index, o->local);
+	return o && !READ_ONCE(o->held) && test_bit(index, o->local);
 }
 
 /* origin.c, under tp_ctl_mutex unless said otherwise */
@@ -83,12 +91,24 @@ void tp_origin_exit(void);
 int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **extents,
 		  unsigned int nr, bool replace, struct netlink_ext_ack *extack);
 int tp_origin_fill(struct tp_region *r, struct netlink_ext_ack *extack);
+int tp_origin_make(struct tp_region *r);
+int tp_origin_take_out(struct tp_origin *o, pgoff_t first, pgoff_t last);
 void tp_origin_end(struct tp_region *r);
 void tp_origin_free(struct tp_region *r);
 struct tp_extent *tp_extent_new(pgoff_t first, unsigned long count, u64 offset,
 				const u8 *digests);
 void tp_extent_free(struct tp_extent *e);
 void tp_origin_kick(struct tp_region *r);
+
+/* origin_plan.c, under tp_ctl_mutex unless said otherwise */
+int tp_plan_init(void);
+void tp_plan_exit(void);
+int tp_plan_hold(struct tp_region *r, struct net *net, u32 portid,
+		 struct netlink_ext_ack *extack);
+int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count,
+		 struct netlink_ext_ack *extack);
+int tp_plan_ready(struct tp_region *r, struct netlink_ext_ack *extack);
+int tp_plan_planned(struct tp_region *r, u64 pages, struct netlink_ext_ack *extack);
 
 /* origin_read.c */
 void tp_reader_work(struct work_struct *work);

@@ -45,16 +45,29 @@ void tp_digest_exit(void)
 		crypto_free_shash(tp_digest);
 }
 
-/* A page's worth, all of it: behind the end of the file there is no content. */
+/*
+ * A page's worth, all of it: behind the end of the file there is no content. -EAGAIN: it
+ * is another region's that is still absent there; we wait for nobody else's link.
+ */
 static int tp_read_whole(struct file *file, loff_t pos, struct page *page)
 {
+	struct inode *inode = file_inode(file);
 	size_t done = 0;
 
+	if (inode->i_sb->s_type == &tp_fs_type) {
+		struct tp_region *from = tp_region(inode);
+		pgoff_t first = pos >> PAGE_SHIFT, last = (pos + PAGE_SIZE - 1) >> PAGE_SHIFT;
+
+		if (last >= from->nr_pages)
+			return -ENODATA;
+		if (tp_is_remote(from, first) || tp_is_remote(from, last))
+			return READ_ONCE(from->state) == TELEPAGE_REGION_ABANDONED ? -EIO : -EAGAIN;
+	}
 	while (done < PAGE_SIZE) {
 		ssize_t n = kernel_read(file, page_address(page) + done, PAGE_SIZE - done, &pos);
 
 		if (n <= 0)
-			return n ?: -ENODATA;
+			return n == -EAGAIN ? -EIO : n ?: -ENODATA;
 		done += n;
 	}
 	return 0;
@@ -84,7 +97,8 @@ static bool tp_piece_get(struct tp_origin *o, pgoff_t index, unsigned int nr, st
 	if (e) {
 		p->file = get_file(e->file);
 		p->pos = e->offset + ((u64)(index - e->first) << PAGE_SHIFT);
-		p->nr = min_t(unsigned long, nr, e->last - index + 1);
+		/* what is left of it here, not what it was */
+		p->nr = min_t(unsigned long, nr, mas.last - index + 1);
 		p->verify = e->digests;
 		if (p->verify)
 			memcpy(p->digests, e->digests + (index - e->first) * TELEPAGE_DIGEST_SIZE,
@@ -107,17 +121,18 @@ static void tp_distrust(struct tp_region *r, pgoff_t index, int err)
 		tp_region_break(r, err == -EBADMSG ? EBADMSG : EIO);
 }
 
-static void tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsigned int i,
+/* Return: false: not now, the page is absent where it would come from as well. */
+static bool tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsigned int i,
 			    pgoff_t index, u32 gen)
 {
 	struct folio *folio;
 	int err;
 
-	do {
+	for (;;) {
 		/* a page that has come meanwhile is no loss */
 		if (!tp_is_remote(r, index)) {
 			tp_request_finish(r, index, 0);
-			return;
+			return true;
 		}
 		folio = tp_alloc_folio(mapping_gfp_mask(r->inode.i_mapping));
 		err = folio ? tp_read_verified(p, i, folio_page(folio, 0)) : -ENOMEM;
@@ -127,27 +142,40 @@ static void tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsig
 			err = tp_place_data(r, index, folio, gen, TP_STAT_FILE);
 		if (folio)
 			folio_put(folio);
-		if (err == -ENOMEM)
-			msleep(20);
-	} while (err == -ENOMEM && READ_ONCE(r->state) != TELEPAGE_REGION_ABANDONED);
+		/* Who reads ahead has other pages; who was asked has the peer. */
+		if (err == -EAGAIN && (!gen || r->link))
+			break;
+		if ((err != -ENOMEM && err != -EAGAIN) ||
+		    READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED)
+			break;
+		msleep(20);
+	}
+	if (err == -EAGAIN) {
+		if (gen)
+			tp_request_reroute(r, index);
+		return false;
+	}
 	if (err)
 		tp_distrust(r, index, err);
+	return true;
 }
 
 /* Read up to @nr pages. @gen: of the request for the one, 0: nobody asked. Return: how many. */
 static unsigned int tp_read_piece(struct tp_reader *rd, pgoff_t index, unsigned int nr, u32 gen)
 {
-	struct tp_region *r = rd->origin->region;
+	struct tp_origin *o = rd->origin;
+	struct tp_region *r = o->region;
 	struct tp_piece *p = &rd->piece;
 	unsigned int i;
 
-	if (!test_bit(index, rd->origin->local) || !tp_piece_get(rd->origin, index, nr, p)) {
+	if (!test_bit(index, o->local) || !tp_piece_get(o, index, nr, p)) {
 		/* replaced, or distrusted, since; who replaces looks for requests */
 		tp_request_reroute(r, index);
 		return 1;
 	}
 	for (i = 0; i < p->nr && READ_ONCE(r->state) != TELEPAGE_REGION_ABANDONED; i++)
-		tp_read_page_of(r, p, i, index + i, gen);
+		if (!tp_read_page_of(r, p, i, index + i, gen) && !gen)
+			set_bit(TP_FILL_LATER, &o->flags);
 	fput(p->file);
 	wake_up_all(&r->arrivals);
 	return p->nr;
@@ -169,14 +197,16 @@ static bool tp_take_request(struct tp_region *r, pgoff_t *index, u32 *gen)
 	return req;
 }
 
-/* The next run that is absent and in a file. */
+/* The next run that is absent and in a file, from where pages are needed. */
 static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
 {
 	struct tp_region *r = o->region;
-	pgoff_t i;
+	pgoff_t i = xchg(&o->fill_hint, ULONG_MAX);
 
-	if (test_and_clear_bit(TP_FILL_AGAIN, &o->flags))
-		o->fill_pos = 0;
+	if (i < r->nr_pages) {
+		o->fill_pos = i;
+		set_bit(TP_FILL_AGAIN, &o->flags);
+	}
 	i = o->fill_pos;
 	do {
 		i = find_next_bit(r->remote, r->nr_pages, i);
@@ -184,13 +214,32 @@ static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
 			i = find_next_bit(o->local, r->nr_pages, i);
 		if (i >= r->nr_pages) {
 			o->fill_pos = r->nr_pages;
-			return false;
+			if (!test_and_clear_bit(TP_FILL_AGAIN, &o->flags))
+				return false;
+			i = 0;
+			continue;
 		}
-	} while (!test_bit(i, r->remote));
+		if (test_bit(i, r->remote))
+			break;
+	} while (true);
 	*index = i;
 	for (*nr = 1; *nr < TP_READ_RUN && i + *nr < r->nr_pages; ++*nr)
 		if (!test_bit(i + *nr, r->remote) || !test_bit(i + *nr, o->local))
 			break;
+	return true;
+}
+
+/*
+ * Some pages were absent where they would come from. Look at them again, the later the
+ * longer it takes.
+ */
+static bool tp_fill_later(struct tp_origin *o)
+{
+	if (!test_and_clear_bit(TP_FILL_LATER, &o->flags))
+		return false;
+	msleep(clamp(4 * jiffies_to_msecs(jiffies - o->fill_begun), 50, 1000));
+	o->fill_begun = jiffies;
+	set_bit(TP_FILL_AGAIN, &o->flags);
 	return true;
 }
 
@@ -210,12 +259,17 @@ void tp_reader_work(struct work_struct *work)
 
 	WRITE_ONCE(rd->busy, true);
 	while (READ_ONCE(r->state) != TELEPAGE_REGION_ABANDONED) {
-		if (tp_take_request(r, &index, &gen))
+		if (tp_take_request(r, &index, &gen)) {
 			tp_read_piece(rd, index, 1, gen);
-		else if (ahead && READ_ONCE(o->fill) && tp_next_run(o, &index, &nr))
-			o->fill_pos = index + tp_read_piece(rd, index, nr, 0);
-		else
+			/* what follows is needed next */
+			WRITE_ONCE(o->fill_hint, index + 1);
+		} else if (!ahead || !READ_ONCE(o->fill) || READ_ONCE(o->held)) {
 			break;
+		} else if (tp_next_run(o, &index, &nr)) {
+			o->fill_pos = index + tp_read_piece(rd, index, nr, 0);
+		} else if (!tp_fill_later(o)) {
+			break;
+		}
 		cond_resched();
 	}
 	WRITE_ONCE(rd->busy, false);

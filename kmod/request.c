@@ -263,12 +263,17 @@ void tp_request_resend(struct tp_region *r)
 {
 	unsigned long index = 0, n = 0;
 	struct tp_request *req;
+	bool read = false;
 
 	xa_lock(&r->reqs);
 	xa_for_each(&r->reqs, index, req) {
-		/* a reader has it, or will */
-		if (!tp_is_local(r, index))
+		/* It may have got its file after it was sent. A reader that has it is no loss. */
+		if (tp_is_local(r, index)) {
+			__xa_set_mark(&r->reqs, index, TP_REQ_READ);
+			read = true;
+		} else {
 			tp_request_send(r, req);
+		}
 		if (++n % 256)
 			continue;
 		/* The walk goes by index: it bears what changes meanwhile. */
@@ -277,5 +282,7 @@ void tp_request_resend(struct tp_region *r)
 		xa_lock(&r->reqs);
 	}
 	xa_unlock(&r->reqs);
+	if (read)
+		tp_origin_kick(r);
 	tp_link_kick(r->link);
 }

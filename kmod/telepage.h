@@ -127,7 +127,6 @@ struct tp_region {
 	atomic_long_t absent;		/* bits set in @remote */
 
 	struct tp_origin *origin;	/* local files: set once by REGION_ORIGIN; acquire */
-	bool is_origin;			/* is read for another region; under tp_ctl_mutex */
 
 	struct xarray reqs;		/* pages in flight, by index; see request.c */
 	u32 next_gen;			/* these two under reqs.xa_lock */

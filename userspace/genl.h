@@ -140,6 +140,15 @@ struct tp_extent {
 int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp_extent *extents,
 		     size_t nr, bool replace, bool fill);
 
+/* files that are found while the source runs; see TELEPAGE_CMD_REGION_ORIGIN */
+int tp_plan_hold(struct tp_nl *nl, const char *name);
+/* @runs: start and count of each count */
+int tp_plan_drop(struct tp_nl *nl, const char *name, const struct tp_extent *runs, size_t nr);
+/* the files are used from here on, and read ahead */
+int tp_plan_ready(struct tp_nl *nl, const char *name);
+/* pages before @pages may be pushed */
+int tp_plan_planned(struct tp_nl *nl, const char *name, uint64_t pages);
+
 /* frees what the struct points to (links, ranges, peer), not the struct */
 void tp_export_clear(struct tp_export *e);
 void tp_link_clear(struct tp_link *l);

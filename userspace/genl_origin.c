@@ -95,3 +95,60 @@ int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp
 	} while (!err && (left.count || i < nr));
 	return err;
 }
+
+static struct nl_msg *plan_request(struct tp_nl *nl, const char *name)
+{
+	struct nl_msg *msg = tp_nl_request_of(nl, TELEPAGE_CMD_REGION_ORIGIN, NLM_F_ACK,
+					      MESSAGE_MAX);
+
+	tp_nl_put_string(&msg, TELEPAGE_A_ORIGIN_REGION, name);
+	return msg;
+}
+
+int tp_plan_hold(struct tp_nl *nl, const char *name)
+{
+	struct nl_msg *msg = plan_request(nl, name);
+
+	tp_nl_put(&msg, TELEPAGE_A_ORIGIN_HOLD, NULL, 0);
+	return tp_nl_transact(nl, msg, NULL, NULL);
+}
+
+int tp_plan_drop(struct tp_nl *nl, const char *name, const struct tp_extent *runs, size_t nr)
+{
+	int err = 0;
+
+	while (nr && !err) {
+		struct nl_msg *msg = plan_request(nl, name);
+		size_t n = nr < EXTENTS_MAX ? nr : EXTENTS_MAX;
+
+		for (size_t i = 0; i < n; i++) {
+			struct attr64 run[2] = {
+				attr64(TELEPAGE_A_EXTENT_START, runs[i].start),
+				attr64(TELEPAGE_A_EXTENT_COUNT, runs[i].count),
+			};
+
+			tp_nl_put(&msg, TELEPAGE_A_ORIGIN_DROP | NLA_F_NESTED, run, sizeof(run));
+		}
+		err = tp_nl_transact(nl, msg, NULL, NULL);
+		runs += n;
+		nr -= n;
+	}
+	return err;
+}
+
+int tp_plan_ready(struct tp_nl *nl, const char *name)
+{
+	struct nl_msg *msg = plan_request(nl, name);
+
+	tp_nl_put(&msg, TELEPAGE_A_ORIGIN_READY, NULL, 0);
+	tp_nl_put(&msg, TELEPAGE_A_ORIGIN_FILL, NULL, 0);
+	return tp_nl_transact(nl, msg, NULL, NULL);
+}
+
+int tp_plan_planned(struct tp_nl *nl, const char *name, uint64_t pages)
+{
+	struct nl_msg *msg = plan_request(nl, name);
+
+	tp_nl_put_u64(&msg, TELEPAGE_A_ORIGIN_PLANNED, pages);
+	return tp_nl_transact(nl, msg, NULL, NULL);
+}

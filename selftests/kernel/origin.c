@@ -312,11 +312,12 @@ static void refusals(void)
 	refused("a region that was used", origin("d", fd, 20, 1, 0, false, false), 0, "");
 	tap_ok(tk_stat("d").absent == 10, "  (it makes no page absent any more)");
 	tk_new("e", PAGES);
-	refused("a region whose pages come from files", origin("e", own, 0, 1, 0, false, false),
-		-EINVAL, "no origin");
 	tk_fill("e", 0, PAGES, 9);
 	refused("pages that are here", origin("e", fd, 0, 1, 0, false, false), -EBUSY, "absent");
 	second = tk_open("e", O_RDONLY);
+	refused("a region that is younger", origin("d", second, 10, 1, 0, false, false), -EINVAL,
+		"older");
+	refused("the region itself", origin("d", own, 10, 1, 0, false, false), -EINVAL, "older");
 	tk_new("f", PAGES);
 	tk_ok(origin("f", second, 0, PAGES, 0, false, true), "origin");
 	tap_ok(tk_wait_state("f", TELEPAGE_REGION_LOCAL) && !wrong("f", 9, 0),
@@ -334,6 +335,212 @@ static void refusals(void)
 	tap_ok(files_close(), "the file is let go of");
 }
 
+/* "s" has pages of @seed and is served; "d" imports it, held for a planner of its own */
+static struct tp_nl *planned(struct tk_pair *p, uint32_t seed, bool push)
+{
+	struct tp_nl *nl;
+	uint32_t id;
+
+	tk_new("s", PAGES);
+	tk_fill("s", 0, PAGES, seed);
+	tk_pair_open(p, 2, false);
+	tk_ok(tp_export_new_region(tk_nl, "s", "s"), "export");
+	tk_ok(tp_export_serve(tk_nl, "s", p->src, &id), "serve");
+	tk_new("d", PAGES);
+	if (tp_nl_open(&nl))
+		tk_die("a second socket");
+	tk_ok(tp_plan_hold(nl, "d"), "hold");
+	tk_ok(tp_region_import(tk_nl, "d", p->dst, id, push), "import");
+	return nl;
+}
+
+static void planned_end(struct tk_pair *p)
+{
+	tk_del("d");
+	tk_ok(tp_export_del(tk_nl, "s"), "release");
+	tk_del("s");
+	tk_pair_close(p);
+}
+
+static int touches_20(void *arg)
+{
+	uint8_t *map = tk_map("d", PAGES, PROT_READ, MAP_SHARED);
+	bool ok = tk_is_page(map + 20 * TK_PAGE, 6, 20);
+
+	tk_unmap(map, PAGES);
+	return !ok;
+}
+
+/* the source writes on while its pages are found in a file */
+static void while_it_runs(void)
+{
+	struct tp_extent stale[] = { { .start = 0, .count = 10 }, { .start = 100, .count = 1 } };
+	struct tp_extent again = { .start = 100, .count = 1, .offset = 100 * TK_PAGE };
+	unsigned long bad = 0;
+	struct tk_pair p;
+	struct tp_nl *nl;
+	struct tp_region r;
+	uint8_t *map;
+	pid_t pid;
+	int fd;
+
+	files_open();
+	fd = image(IMAGE, 6, PAGES, 0);
+	digest_all(6);
+	nl = planned(&p, 6, true);
+	tk_ok(origin("d", fd, 0, PAGES, 0, true, false), "origin");
+	refused("holding what imports already", tp_plan_hold(tk_nl, "d"), -EBUSY, "before");
+	tk_fill("s", 0, 10, 8);
+	tk_fill("s", 100, 1, 8);
+	pid = tk_fork(touches_20, NULL);
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tap_ok(!tk_reap(pid), "a page that is needed before the plan is ready comes from the peer");
+	r = tk_stat("d");
+	tap_ok(!r.stats.file && !r.stats.push && r.stats.demand == 1,
+	       "no file is used and nothing is pushed before");
+	tk_ok(tp_plan_drop(nl, "d", stale, 2), "drop");
+	tk_ok(tp_plan_planned(nl, "d", 50), "planned");
+	tk_ok(tp_plan_ready(nl, "d"), "ready");
+	tap_ok(tk_until(tk_stat("d").stats.push == 10 && tk_stat("d").absent == 1),
+	       "then what was written since is pushed, as far as the plan goes");
+	/* what the planner looks at once more has a file again */
+	again.digests = digests[100];
+	map = tk_map("d", PAGES, PROT_READ, MAP_SHARED);
+	tap_ok(tk_is_page(map + 100 * TK_PAGE, 8, 100), "a dropped page is needed: it is the source's");
+	tk_unmap(map, PAGES);
+	refused("a file for a region that is complete",
+		tp_region_origin(tk_nl, "d", fd, &again, 1, false, false), -EBUSY, "absent");
+	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL), "the region completes");
+	map = tk_map("d", PAGES, PROT_READ, MAP_SHARED);
+	for (unsigned long i = 0; i < PAGES; i++)
+		bad += !tk_is_page(map + i * TK_PAGE, i < 10 || i == 100 ? 8 : 6, i);
+	tk_unmap(map, PAGES);
+	tap_is((long)bad, 0, "every page is what the source had when it was frozen");
+	r = tk_stat("d");
+	tap_ok(r.stats.file == PAGES - 12 && !r.stats.file_bad,
+	       "all others came from the file, none in vain");
+	tp_nl_close(nl);
+	close(fd);
+	planned_end(&p);
+	tap_ok(files_close(), "the file is let go of");
+}
+
+/* a planner that ends before its time */
+static void planner_gone(void)
+{
+	struct tk_pair p;
+	struct tp_nl *nl;
+	struct tp_region r;
+	int fd;
+
+	files_open();
+	fd = image(IMAGE, 7, PAGES, 0);
+	digest_all(7);
+	nl = planned(&p, 7, true);
+	tk_ok(origin("d", fd, 0, PAGES / 2, 0, true, false), "origin");
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tp_nl_close(nl);
+	tap_ok(tk_until(tk_stat("d").stats.push == PAGES / 2),
+	       "a planner ends before its plan is ready: pages are pushed");
+	tap_ok(!tk_stat("d").stats.file, "and its files are not used");
+	tk_ok(tp_plan_drop(tk_nl, "d", &(struct tp_extent){ .count = PAGES }, 1), "drop");
+	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL) && !wrong("d", 7, 0),
+	       "without its files the region completes");
+	planned_end(&p);
+
+	nl = planned(&p, 7, true);
+	tk_ok(origin("d", fd, 0, PAGES / 2, 0, true, false), "origin");
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tk_ok(tp_plan_ready(nl, "d"), "ready");
+	tap_ok(tk_until(tk_stat("d").absent == PAGES / 2) && !tk_stat("d").stats.push,
+	       "a plan that has got no further than this: nothing is pushed");
+	tp_nl_close(nl);
+	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL) && !wrong("d", 7, 0),
+	       "its planner ends: all of it comes");
+	r = tk_stat("d");
+	tap_ok(r.stats.file == PAGES / 2 && r.stats.push == PAGES / 2, "each page once");
+	close(fd);
+	planned_end(&p);
+	tap_ok(files_close(), "the file is let go of");
+}
+
+static int touches_5(void *arg)
+{
+	uint8_t *map = tk_map("d", PAGES, PROT_READ, MAP_SHARED);
+	bool ok = tk_is_page(map + 5 * TK_PAGE, 7, 5);
+
+	tk_unmap(map, PAGES);
+	return !ok;
+}
+
+/* a page that was asked for, gets a file, and then the link is lost: who has it? */
+static void late_file(void)
+{
+	struct tk_pair p;
+	pid_t pid;
+	int fd;
+
+	files_open();
+	fd = image(IMAGE, 7, PAGES, 0);
+	digest_all(7);
+	tk_new("s", PAGES);
+	tk_fill("s", 0, PAGES, 7);
+	tk_pair_open(&p, 2, false);
+	tk_import(&p, "s", "d", false);
+	pid = tk_fork(touches_5, NULL);
+	/* the source answers nothing before it is frozen */
+	tk_until(tk_stat("d").stats.demand_sent == 1);
+	tk_ok(origin("d", fd, 0, 10, 0, true, false), "origin");
+	tk_pair_detach(&p, 0);
+	tk_pair_attach(&p, 0);
+	tap_ok(!tk_reap(pid) && tk_stat("d").stats.file == 1,
+	       "a page that got its file after it was asked for comes when its link was lost");
+	tk_import_end("s", "d");
+	tk_pair_close(&p);
+	close(fd);
+	tap_ok(files_close(), "the file is let go of");
+}
+
+/* the same pages in two regions: they cross the link once */
+static void shared(void)
+{
+	struct tk_pair p;
+	struct tp_region r;
+	uint32_t id;
+	uint8_t *map;
+	int fd;
+
+	files_open();
+	digest_all(7);
+	tk_new("s", PAGES);
+	tk_fill("s", 0, PAGES, 7);
+	tk_pair_open(&p, 2, false);
+	tk_import(&p, "s", "c", false);
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tk_ok(tp_export_new_region(tk_nl, "s2", "s"), "export");
+	tk_ok(tp_export_serve(tk_nl, "s2", p.src, &id), "serve");
+	fd = tk_open("c", O_RDONLY);
+	tk_new("e", PAGES);
+	tk_ok(origin("e", fd, 0, PAGES, 0, true, false), "origin");
+	tk_ok(tp_region_import(tk_nl, "e", p.dst, id, true), "import");
+	tk_ok(tp_region_origin(tk_nl, "e", -1, NULL, 0, false, true), "fill");
+	close(fd);
+	map = tk_map("e", PAGES, PROT_READ, MAP_SHARED);
+	tap_ok(tk_is_page(map + 3 * TK_PAGE, 7, 3) && tk_stat("e").stats.demand == 1,
+	       "a page that is absent in the other region, too, is asked of the peer");
+	tk_unmap(map, PAGES);
+	tap_ok(!wrong("c", 7, 0) && tk_wait_state("c", TELEPAGE_REGION_LOCAL), "the other has all of it");
+	tap_ok(tk_wait_state("e", TELEPAGE_REGION_LOCAL) && !wrong("e", 7, 0), "then this one has");
+	r = tk_stat("e");
+	tap_ok(r.stats.file == PAGES - 1 && !r.stats.push && !r.stats.file_bad,
+	       "and nothing crossed the link twice");
+	tk_del("e");
+	tk_ok(tp_export_del(tk_nl, "s2"), "release");
+	tk_import_end("s", "c");
+	tk_pair_close(&p);
+	tap_ok(files_close(), "nothing is left");
+}
+
 int main(void)
 {
 	tk_init();
@@ -343,5 +550,9 @@ int main(void)
 	with_peer();
 	alone();
 	refusals();
+	while_it_runs();
+	planner_gone();
+	late_file();
+	shared();
 	return tap_done();
 }

@@ -227,14 +227,26 @@ enum telepage_event {
  *	not what the digest says), which are counted in FILE_BAD. Without a
  *	peer such a page breaks the region (EBADMSG, EIO) until it gets another
  *	file or is abandoned. A page without a digest is taken as the file has it:
- *	give digests unless nobody else can write to the file. REPLACE takes out
- *	the extents within the ranges first. FILL reads pages before they are
+ *	give digests unless nobody else can write to the file. REPLACE lets what
+ *	has a file already get the new one. FILL reads pages before they are
  *	touched, from now on; alone, or with the last extents. Import first, or at
  *	the latest before FILL. The files are let go of when the region is complete.
+ *	Another region can be the file if it is older; what is absent there is not
+ *	waited for if there is a peer.
+ *
+ *	Files that are found while the source still runs: HOLD, before the import,
+ *	lets no file be used and no page be pushed. Then extents are put in; DROP,
+ *	once per run of pages (START, COUNT), takes the files of pages away, which
+ *	come from the peer then; PLANNED lets pages before this one be pushed, as
+ *	far as no file has them. READY: from here on the files are used. When the
+ *	socket that said HOLD is closed all pages may be pushed, and a region that
+ *	is not READY then stays without its files. What one message asks for is
+ *	done in the order HOLD, EXTENT, DROP, READY, PLANNED, FILL.
  *	EEXIST a page has a file; ERANGE outside of the region; EBUSY no page is
- *	absent, the region was touched before, or is itself the origin of another;
- *	EINVAL no file, digests that do not fit, a region that comes from files;
- *	EBADF; EOPNOTSUPP digests, and the kernel has no SHA-256; E2BIG.
+ *	absent, the region was touched before, or imports already (HOLD);
+ *	EINVAL no file, digests that do not fit, a region that is not older, one that
+ *	is not held (READY), or has no peer (DROP); EBADF; EOPNOTSUPP digests, and the
+ *	kernel has no SHA-256; ENOMEM; E2BIG.
  */
 enum telepage_cmd {
 	TELEPAGE_CMD_UNSPEC,
@@ -405,6 +417,10 @@ enum {
 	TELEPAGE_A_ORIGIN_EXTENT,	/* nest, TELEPAGE_A_EXTENT_*, up to 4096 */
 	TELEPAGE_A_ORIGIN_REPLACE,	/* flag */
 	TELEPAGE_A_ORIGIN_FILL,		/* flag */
+	TELEPAGE_A_ORIGIN_HOLD,		/* flag */
+	TELEPAGE_A_ORIGIN_DROP,		/* nest, TELEPAGE_A_EXTENT_START and COUNT */
+	TELEPAGE_A_ORIGIN_READY,	/* flag */
+	TELEPAGE_A_ORIGIN_PLANNED,	/* u64, pages */
 
 	__TELEPAGE_A_ORIGIN_MAX,
 	TELEPAGE_A_ORIGIN_MAX = __TELEPAGE_A_ORIGIN_MAX - 1

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * origin_plan.c - files that are found while the source's VM still runs
+ *
+ * A planner finds out which pages are in local files while the source still writes to
+ * them. So the region is held: extents come and go and none is used, until the planner
+ * knows what was written since it looked (DROP) and says READY. Meanwhile, and for as
+ * long as it has not looked at a page (PLANNED), the page is not offered for push: what
+ * is here need not cross the link. A planner that ends leaves nothing that waits for it.
+ */
+#include <linux/mm.h>
+#include <linux/netlink.h>
+#include <linux/notifier.h>
+#include "link.h"
+#include "origin.h"
+
+static void tp_plan_limit(struct tp_region *r, pgoff_t pages)
+{
+	WRITE_ONCE(r->origin->planned, pages);
+	if (r->link)
+		tp_link_kick(r->link);
+}
+
+/**
+ * tp_plan_hold - use no file of a region until READY
+ * @r: the region, before it imports
+ * @net: of the planner's socket
+ * @portid: of the planner's socket; when it is closed pages may be pushed
+ * @extack: where to say why not
+ *
+ * Context: sleeps; under tp_ctl_mutex.
+ * Return: 0, -EBUSY or -ENOMEM.
+ */
+int tp_plan_hold(struct tp_region *r, struct net *net, u32 portid, struct netlink_ext_ack *extack)
+{
+	int err;
+
+	lockdep_assert_held(&tp_ctl_mutex);
+	if (r->link || (r->origin && r->origin->fill)) {
+		NL_SET_ERR_MSG(extack, "the region imports or fills already: hold it before");
+		return -EBUSY;
+	}
+	err = tp_origin_make(r);
+	if (err)
+		return err;
+	r->origin->net = net;
+	WRITE_ONCE(r->origin->planner, portid);
+	WRITE_ONCE(r->origin->held, true);
+	tp_plan_limit(r, 0);
+	return 0;
+}
+
+/**
+ * tp_plan_drop - pages come from the peer, whatever files have them
+ * @r: the region, importing
+ * @first: page
+ * @count: pages, all in range
+ * @extack: where to say why not
+ *
+ * Context: sleeps; under tp_ctl_mutex.
+ * Return: 0, -EINVAL without a peer, -ENOMEM.
+ */
+int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count,
+		 struct netlink_ext_ack *extack)
+{
+	int err;
+
+	lockdep_assert_held(&tp_ctl_mutex);
+	if (!r->link || !r->origin) {
+		NL_SET_ERR_MSG(extack, "the region has no peer that has the pages, or no files");
+		return -EINVAL;
+	}
+	err = tp_origin_take_out(r->origin, first, first + count - 1);
+	/* what was left out when it was offered is wanted now */
+	set_bit(TP_WANT_AGAIN, &r->want_flags);
+	tp_link_kick(r->link);
+	return err;
+}
+
+/**
+ * tp_plan_ready - from here on the files are used
+ * @r: the region
+ * @extack: where to say why not
+ *
+ * Context: sleeps; under tp_ctl_mutex.
+ * Return: 0 or -EINVAL.
+ */
+int tp_plan_ready(struct tp_region *r, struct netlink_ext_ack *extack)
+{
+	struct tp_request *req;
+	unsigned long index;
+
+	lockdep_assert_held(&tp_ctl_mutex);
+	if (!r->origin || !r->origin->held) {
+		NL_SET_ERR_MSG(extack, "the region is not held");
+		return -EINVAL;
+	}
+	WRITE_ONCE(r->origin->held, false);
+	/* Pairs with the barrier in tp_request(): it sees this, or we its request. */
+	smp_mb();
+	/* With a peer they were sent; without one they wait for this. */
+	if (!r->link)
+		xa_for_each(&r->reqs, index, req)
+			xa_set_mark(&r->reqs, index, TP_REQ_READ);
+	tp_origin_kick(r);
+	return 0;
+}
+
+/**
+ * tp_plan_planned - a planner has looked at some more pages
+ * @r: the region
+ * @pages: those before this one may be pushed, as far as no file has them
+ * @extack: where to say why not
+ *
+ * Context: sleeps; under tp_ctl_mutex.
+ * Return: 0 or -EINVAL.
+ */
+int tp_plan_planned(struct tp_region *r, u64 pages, struct netlink_ext_ack *extack)
+{
+	lockdep_assert_held(&tp_ctl_mutex);
+	if (!r->origin) {
+		NL_SET_ERR_MSG(extack, "the region is not held");
+		return -EINVAL;
+	}
+	tp_plan_limit(r, pages < r->nr_pages ? pages : ULONG_MAX);
+	return 0;
+}
+
+static bool tp_plan_is_of(const struct tp_region *r, const struct netlink_notify *n)
+{
+	/* Pairs with smp_store_release() in tp_origin_make(). */
+	const struct tp_origin *o = smp_load_acquire(&r->origin);
+
+	return o && READ_ONCE(o->planner) == n->portid && o->net == n->net;
+}
+
+/*
+ * A planner has ended: a region that is still held goes without its files. Any socket on
+ * this machine comes by here, so nothing is locked before it is known to be a planner's.
+ */
+static int tp_plan_socket(struct notifier_block *nb, unsigned long state, void *data)
+{
+	struct netlink_notify *n = data;
+	struct tp_region *r;
+	u32 id = 0;
+
+	if (state != NETLINK_URELEASE || n->protocol != NETLINK_GENERIC)
+		return NOTIFY_DONE;
+	while ((r = tp_region_next(id))) {
+		id = r->id;
+		if (tp_plan_is_of(r, n)) {
+			mutex_lock(&tp_ctl_mutex);
+			if (tp_plan_is_of(r, n)) {
+				WRITE_ONCE(r->origin->planner, 0);
+				tp_plan_limit(r, ULONG_MAX);
+			}
+			mutex_unlock(&tp_ctl_mutex);
+		}
+		tp_region_put(r);
+	}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block tp_plan_notifier = { .notifier_call = tp_plan_socket };
+
+int tp_plan_init(void)
+{
+	return netlink_register_notifier(&tp_plan_notifier);
+}
+
+void tp_plan_exit(void)
+{
+	netlink_unregister_notifier(&tp_plan_notifier);
+}
