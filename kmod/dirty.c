@@ -170,6 +170,8 @@ int tp_dirty_harvest(struct tp_region *r, pgoff_t start, unsigned long count, bo
 	unsigned long end = start + count, i = start, n = 0;
 
 	lockdep_assert_held(&tp_ctl_mutex);
+	if (clear)
+		WRITE_ONCE(r->harvests, r->harvests + 1);
 	if (clear && tp_many_dirty(r, start, end))
 		unmap_mapping_pages(r->inode.i_mapping, start, count, false);
 	for_each_set_bit_from(i, r->dirty, end) {

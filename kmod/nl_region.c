@@ -74,7 +74,10 @@ static int tp_nl_fill_region(struct sk_buff *skb, void *obj)
 	    nla_put_u64_64bit(skb, TELEPAGE_A_REGION_ABSENT, atomic_long_read(&r->absent),
 			      TELEPAGE_A_REGION_PAD) ||
 	    nla_put_u32(skb, TELEPAGE_A_REGION_OPENERS, READ_ONCE(r->openers)) ||
-	    nla_put_u32(skb, TELEPAGE_A_REGION_EXPORTS, READ_ONCE(r->nr_exports)))
+	    nla_put_u32(skb, TELEPAGE_A_REGION_EXPORTS, READ_ONCE(r->nr_exports)) ||
+	    nla_put_u32(skb, TELEPAGE_A_REGION_ID, r->id) ||
+	    nla_put_u64_64bit(skb, TELEPAGE_A_REGION_HARVESTS, READ_ONCE(r->harvests),
+			      TELEPAGE_A_REGION_PAD))
 		return -EMSGSIZE;
 	/* Pairs with smp_store_release() in tp_import_start(). */
 	if (smp_load_acquire(&r->remote) && r->link &&

@@ -286,8 +286,10 @@ static void tp_origin_trust(struct tp_region *r, struct tp_extent **extents, uns
 	set_bit(TP_FILL_AGAIN, &o->flags);
 	if (!r->link)
 		cmpxchg(&r->state, TELEPAGE_REGION_BROKEN, TELEPAGE_REGION_FILLING);
-	if (kick || o->fill)
+	if (kick)
 		tp_origin_kick(r);
+	if (READ_ONCE(o->fill))
+		tp_reader_kick(&o->readers[0]);	/* who reads ahead */
 }
 
 /**

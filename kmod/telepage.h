@@ -90,6 +90,7 @@ struct tp_region {
 	u32 id;				/* in tp_regions; orders walks */
 	unsigned long nr_pages;
 	unsigned long *dirty;		/* written since cleared; changes under the folio lock */
+	u64 harvests;			/* that have cleared; under tp_ctl_mutex, READ_ONCE */
 	struct tp_counters __percpu *counters;
 	atomic64_t wait_max_ns;
 

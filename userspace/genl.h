@@ -36,7 +36,9 @@ struct tp_region {
 	enum telepage_region_state state;
 	bool frozen;
 	uint64_t resident, absent;	/* pages */
+	uint32_t id;			/* higher for younger ones */
 	uint32_t openers, exports;
+	uint64_t harvests;		/* that have cleared dirty bits */
 	bool importing;			/* link and export_id are valid */
 	uint32_t link, export_id;
 	bool push;

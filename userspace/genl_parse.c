@@ -28,6 +28,8 @@ static struct nla_policy region_policy[TELEPAGE_A_REGION_MAX + 1] = {
 	[TELEPAGE_A_REGION_ABSENT]	= { .type = NLA_U64 },
 	[TELEPAGE_A_REGION_OPENERS]	= { .type = NLA_U32 },
 	[TELEPAGE_A_REGION_EXPORTS]	= { .type = NLA_U32 },
+	[TELEPAGE_A_REGION_HARVESTS]	= { .type = NLA_U64 },
+	[TELEPAGE_A_REGION_ID]		= { .type = NLA_U32 },
 	[TELEPAGE_A_REGION_LINK]	= { .type = NLA_U32 },
 	[TELEPAGE_A_REGION_EXPORT_ID]	= { .type = NLA_U32 },
 	[TELEPAGE_A_REGION_PUSH]	= { .type = NLA_U8 },
@@ -241,6 +243,8 @@ int tp_parse_region(struct nlattr *head, int len, struct tp_region *out)
 	out->absent = opt_u64(tb[TELEPAGE_A_REGION_ABSENT]);
 	out->openers = opt_u32(tb[TELEPAGE_A_REGION_OPENERS]);
 	out->exports = opt_u32(tb[TELEPAGE_A_REGION_EXPORTS]);
+	out->id = opt_u32(tb[TELEPAGE_A_REGION_ID]);
+	out->harvests = opt_u64(tb[TELEPAGE_A_REGION_HARVESTS]);
 	/* who subtracts absent from the pages of the region must not wrap around */
 	if (out->absent > out->size / TELEPAGE_PAGE_SIZE)
 		return -EBADMSG;

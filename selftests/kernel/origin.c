@@ -454,11 +454,15 @@ static void planner_gone(void)
 	tk_ok(tp_plan_ready(nl, "d"), "ready");
 	tap_ok(tk_until(tk_stat("d").absent == PAGES / 2) && !tk_stat("d").stats.push,
 	       "a plan that has got no further than this: nothing is pushed");
+	/* reading ahead has come to its end by now */
+	tk_ok(origin("d", fd, PAGES / 2, 50, PAGES / 2, true, false), "origin");
+	tap_ok(tk_until(tk_stat("d").absent == PAGES / 2 - 50),
+	       "what the plan finds later is read ahead, too");
 	tp_nl_close(nl);
 	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL) && !wrong("d", 7, 0),
 	       "its planner ends: all of it comes");
 	r = tk_stat("d");
-	tap_ok(r.stats.file == PAGES / 2 && r.stats.push == PAGES / 2, "each page once");
+	tap_ok(r.stats.file == PAGES / 2 + 50 && r.stats.push == PAGES / 2 - 50, "each page once");
 	close(fd);
 	planned_end(&p);
 	tap_ok(files_close(), "the file is let go of");
