@@ -61,21 +61,22 @@ char *plain(char *s)
 
 json_t *counters_to_json(const struct counters *c)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 			 "total", (json_int_t)c->total, "absent", (json_int_t)c->absent,
 			 "zero", (json_int_t)c->zero, "demand", (json_int_t)c->demand,
-			 "push", (json_int_t)c->push, "rx_bytes", (json_int_t)c->rx_bytes);
+			 "push", (json_int_t)c->push, "rx_bytes", (json_int_t)c->rx_bytes,
+			 "file", (json_int_t)c->file);
 }
 
 void counters_from_json(struct counters *c, json_t *obj)
 {
-	json_int_t total = 0, absent = 0, zero = 0, demand = 0, push = 0, rx = 0;
+	json_int_t total = 0, absent = 0, zero = 0, demand = 0, push = 0, rx = 0, file = 0;
 
-	if (json_unpack(obj, "{s:I, s:I, s:I, s:I, s:I, s:I}", "total", &total,
+	if (json_unpack(obj, "{s:I, s:I, s:I, s:I, s:I, s:I, s?I}", "total", &total,
 			"absent", &absent, "zero", &zero, "demand", &demand, "push", &push,
-			"rx_bytes", &rx))
+			"rx_bytes", &rx, "file", &file))
 		return;
-	*c = (struct counters){ total, absent, zero, demand, push, rx };
+	*c = (struct counters){ total, absent, zero, demand, push, rx, file };
 }
 
 int counters_add(struct counters *c, const char *name)
@@ -91,6 +92,7 @@ int counters_add(struct counters *c, const char *name)
 	c->demand += r.stats.demand;
 	c->push += r.stats.push;
 	c->rx_bytes += r.stats.rx_bytes;
+	c->file += r.stats.file;
 	return r.state;
 }
 

@@ -23,6 +23,11 @@
  *   hook.c        the operator's script         journal.c  surviving ourselves
  *   warm.c        opens TCP's windows          file.c     small files
  *   unix.c        sockets of this host
+ *   images.c      files that may have pages of a VM: the store, images_keep.c what goes into it,
+ *                 images_store.c its directories
+ *   index.c       what content is where in a file, index_build.c making that,
+ *                 digest.c SHA-256 of pages, tmpfile.c files that are not whole yet
+ *   indexer.c     makes indexes in the background
  *   letgo.c       deleting regions, exports and links when nothing holds them
  */
 #ifndef TELEPAGE_AGENT_H
@@ -56,6 +61,9 @@ struct agent {
 	const char *keys_dir;
 	uint64_t rekey_bytes;		/* a lane that has carried so many gets new keys */
 	unsigned int orphan_ms;		/* a ready destination waits so long for its source */
+	const char *images;		/* files that may have pages: images.h */
+	uint64_t keep_images;		/* bytes of memory images kept there, 0: none */
+	uint64_t plan_rate;		/* bytes/s that are hashed, 0: no limit */
 };
 
 extern struct agent agent;

@@ -38,6 +38,7 @@ int cmd_detach(int argc, char **argv);
 int cmd_dirty(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_freeze(int argc, char **argv);
+int cmd_images(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_monitor(int argc, char **argv);
@@ -50,7 +51,7 @@ int cmd_thaw(int argc, char **argv);
 
 extern const char cmd_abandon_usage[], cmd_attach_usage[], cmd_create_usage[],
 		  cmd_delete_usage[], cmd_detach_usage[], cmd_dirty_usage[],
-		  cmd_freeze_usage[], cmd_list_usage[], cmd_monitor_usage[],
+		  cmd_freeze_usage[], cmd_images_usage[], cmd_list_usage[], cmd_monitor_usage[],
 		  cmd_plumb_usage[], cmd_release_usage[], cmd_stats_usage[], cmd_status_usage[],
 		  cmd_thaw_usage[];
 

@@ -2,14 +2,11 @@
 /*
  * cmd_abandon.c - give up the pages that are still at the peer
  */
-#include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "fmt.h"
 #include "oneshot.h"
-#include "parse.h"
 
 const char cmd_abandon_usage[] =
 	"Usage: telepage abandon NAME [--yes]\n\n"
@@ -22,7 +19,7 @@ static int confirm(const char *name)
 {
 	struct tp_region r;
 	struct tp_nl *nl;
-	char answer[16], lost[TP_FMT_LEN], size[TP_FMT_LEN];
+	char lost[TP_FMT_LEN], size[TP_FMT_LEN];
 	int err, status;
 
 	status = tp_open(&nl, "abandon");
@@ -38,32 +35,18 @@ static int confirm(const char *name)
 	fprintf(stderr, "%s: %s of %s are not here and will be lost for good. Type yes: ", name,
 		tp_fmt_size(lost, sizeof(lost), r.absent * TELEPAGE_PAGE_SIZE),
 		tp_fmt_size(size, sizeof(size), r.size));
-	if (!fgets(answer, sizeof(answer), stdin) || strcmp(answer, "yes\n") != 0)
-		return tp_fail("abandon %s: not confirmed, nothing was done", name);
-	return TP_OK;
+	return tp_confirmed() ? TP_OK : tp_fail("abandon %s: not confirmed, nothing was done", name);
 }
 
 int cmd_abandon(int argc, char **argv)
 {
 	static const struct tp_oneshot oneshot = { "abandon", tp_region_abandon };
-	static const struct option options[] = {
-		{ "yes", no_argument, NULL, 'y' },
-		{ 0 }
-	};
-	bool yes = false;
 	const char *name;
-	int o, status;
+	bool yes;
+	int status = tp_yes_name(argc, argv, &yes, &name);
 
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (o != 'y')
-			return TP_USAGE;
-		yes = true;
-	}
-	if (argc - optind != 1)
-		return tp_usage(argv[0], "takes one NAME");
-	name = argv[optind];
-	if (!tp_name_ok(name))
-		return tp_usage(argv[0], "'%s' is no name: " TP_NAME_RULE, name);
+	if (status)
+		return status;
 
 	if (!yes) {
 		if (!isatty(STDIN_FILENO))

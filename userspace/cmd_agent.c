@@ -14,13 +14,17 @@
 
 #include "agent.h"
 #include "cmd.h"
+#include "images.h"
 #include "import.h"
+#include "indexer.h"
 #include "keys.h"
 #include "journal.h"
 #include "ktls.h"
 #include "lanes.h"
 #include "local.h"
 #include "move.h"
+#include "planner.h"
+#include "serve.h"
 #include "notify.h"
 #include "parse.h"
 #include "peer.h"
@@ -46,7 +50,13 @@ static const char usage[] =
 "                       " TP_HOOK "\n"
 "  --state DIR          the journal, default " TP_AGENT_STATE "\n"
 "  --orphan-timeout S   how long a VM that is ready to run here waits for its\n"
-"                       source, default 30\n";
+"                       source, default 30\n"
+"  --images DIR         files that may have pages of VMs, see telepage images --help,\n"
+"                       default " IMAGES_DIR "\n"
+"  --keep-images SIZE   so much of the disk is for memory images of VMs that have left,\n"
+"                       default 0: none is kept\n"
+"  --plan-rate SIZE     read and hash so many bytes a second at most to find pages in\n"
+"                       them, default 0: no limit\n";
 
 static struct tp_nl *events;
 
@@ -81,6 +91,19 @@ static void kernel_event(uint32_t what, void *arg)
 	plinks_start();
 }
 
+static void accept_plan(int fd, json_t *first, const char *who)
+{
+	const char *token = json_string_value(json_object_get(first, "link"));
+	struct plink *l = token ? plink_by_token(token) : NULL;
+
+	if (!l || l->connects || strcmp(l->who, who) != 0)
+		planner_accept(fd, "nothing is planned here");
+	else if (l->import)
+		serve_accept_plan(fd, l);
+	else
+		move_dst_accept_plan(fd, l);
+}
+
 static void greeted(int fd, json_t *first, const char *from, const char *who)
 {
 	const char *role = json_string_value(json_object_get(first, "role"));
@@ -91,6 +114,8 @@ static void greeted(int fd, json_t *first, const char *from, const char *who)
 		plink_accept_lane(fd, first, from, who);
 	} else if (role && !strcmp(role, "state")) {
 		move_dst_accept_state(fd, first, who);
+	} else if (role && !strcmp(role, "plan")) {
+		accept_plan(fd, first, who);
 	} else {
 		transport_answer(fd, "unknown role");
 		close(fd);
@@ -223,7 +248,9 @@ static int start(const struct options *o)
 	     o->no_listen ? "" : transport_listens(at, sizeof(at)),
 	     agent.plain ? ", in the clear" : "");
 	tell_manager("READY=1");
+	indexer_start(agent.images, agent.plan_rate);
 	err = loop_run();
+	indexer_stop();
 	unlink(o->socket);
 	return err;
 }
@@ -231,7 +258,7 @@ static int start(const struct options *o)
 int cmd_agent(int argc, char **argv)
 {
 	enum { LISTEN = 256, NO_LISTEN, PLAIN, KEYS, REKEY, SOCKET, DIR, VM_DIR, HOOK, STATE,
-	       ORPHAN };
+	       ORPHAN, IMAGES, KEEP_IMAGES, PLAN_RATE };
 	static const struct option longopts[] = {
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "no-listen", no_argument, NULL, NO_LISTEN },
@@ -244,6 +271,9 @@ int cmd_agent(int argc, char **argv)
 		{ "hook", required_argument, NULL, HOOK },
 		{ "state", required_argument, NULL, STATE },
 		{ "orphan-timeout", required_argument, NULL, ORPHAN },
+		{ "images", required_argument, NULL, IMAGES },
+		{ "keep-images", required_argument, NULL, KEEP_IMAGES },
+		{ "plan-rate", required_argument, NULL, PLAN_RATE },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
@@ -263,6 +293,7 @@ int cmd_agent(int argc, char **argv)
 	agent.rekey_bytes = REKEY_BYTES;
 	agent.vm_dir = TP_VM_DIR;
 	agent.state = TP_AGENT_STATE;
+	agent.images = IMAGES_DIR;
 	while ((c = getopt_long(argc, argv, "h", longopts, NULL)) != -1) {
 		empty = tp_empty_option(longopts, c);
 		if (empty)
@@ -285,6 +316,15 @@ int cmd_agent(int argc, char **argv)
 			if (!tp_parse_seconds(optarg, &seconds) || seconds > ORPHAN_MAX_S)
 				return tp_usage(argv[0], "bad number of seconds '%s' (0 to %d)", optarg,
 						ORPHAN_MAX_S);
+			break;
+		case IMAGES: agent.images = optarg; break;
+		case KEEP_IMAGES:
+			if (!tp_parse_size(optarg, &agent.keep_images))
+				return tp_usage(argv[0], "bad size '%s'", optarg);
+			break;
+		case PLAN_RATE:
+			if (!tp_parse_size(optarg, &agent.plan_rate))
+				return tp_usage(argv[0], "bad size '%s'", optarg);
 			break;
 		case 'h':
 			fputs(usage, stdout);

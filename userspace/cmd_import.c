@@ -26,6 +26,8 @@ static const char usage[] =
 "  --export NAME       what it is called there, default NAME\n"
 "  --bulk-lanes N      connections for pages that nobody waits for, default 2\n"
 "  --no-push           only pages that are touched\n"
+"  --group NAME        take pages from images and VMs of this group, default NAME of the\n"
+"                      region; see telepage-images(8)\n"
 "  --uffd PATH         wait there, in the background, for a VMM whose memory is its own\n"
 "  --wait              until all of it is here\n"
 "  --socket PATH       of the local agent, default " TP_AGENT_SOCKET "\n";
@@ -101,19 +103,20 @@ static int got_line(json_t *msg, void *arg)
 
 int cmd_import(int argc, char **argv)
 {
-	enum { FROM = 256, EXPORT, BULK, NO_PUSH, UFFD, WAIT, SOCKET };
+	enum { FROM = 256, EXPORT, BULK, NO_PUSH, UFFD, GROUP, WAIT, SOCKET };
 	static const struct option longopts[] = {
 		{ "from", required_argument, NULL, FROM },
 		{ "export", required_argument, NULL, EXPORT },
 		{ "bulk-lanes", required_argument, NULL, BULK },
 		{ "no-push", no_argument, NULL, NO_PUSH },
 		{ "uffd", required_argument, NULL, UFFD },
+		{ "group", required_argument, NULL, GROUP },
 		{ "wait", no_argument, NULL, WAIT },
 		{ "socket", required_argument, NULL, SOCKET },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
-	const char *from = NULL, *export = NULL, *sock = TP_AGENT_SOCKET, *why,
+	const char *from = NULL, *export = NULL, *group = NULL, *sock = TP_AGENT_SOCKET, *why,
 		   *empty;
 	uint32_t bulk = TP_BULK_LANES;
 	struct view v = { 0 };
@@ -135,6 +138,7 @@ int cmd_import(int argc, char **argv)
 			break;
 		case NO_PUSH: push = false; break;
 		case UFFD: v.uffd = optarg; break;
+		case GROUP: group = optarg; break;
 		case WAIT: v.wait = true; break;
 		case SOCKET: sock = optarg; break;
 		case 'h':
@@ -151,6 +155,8 @@ int cmd_import(int argc, char **argv)
 		export = v.region;
 	if (!tp_name_ok(v.region) || !tp_name_ok(export))
 		return tp_usage(argv[0], "a name is " TP_NAME_RULE);
+	if (group && !tp_name_ok(group))
+		return tp_usage(argv[0], "--group: a name is " TP_NAME_RULE);
 	if (!from)
 		return tp_usage(argv[0], "--from which host?");
 	why = target_check(from);
@@ -165,9 +171,10 @@ int cmd_import(int argc, char **argv)
 		if (v.listener < 0)
 			return TP_FAILED;
 	}
-	c = agent_talk(sock, json_pack("{s:s, s:s, s:s, s:i, s:b, s:o}", "cmd", "import",
+	c = agent_talk(sock, json_pack("{s:s, s:s, s:s, s:i, s:b, s:s*, s:o}", "cmd", "import",
 				       "region", v.region, "export", export, "bulk", bulk,
-				       "push", push, "target", target_to_json(&target)),
+				       "push", push, "group", group,
+				       "target", target_to_json(&target)),
 		       got_line, &v);
 	if (v.uffd)
 		unlink(v.uffd);		/* nobody was left to wait there */

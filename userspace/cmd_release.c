@@ -2,14 +2,11 @@
 /*
  * cmd_release.c - take back an export
  */
-#include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "fmt.h"
 #include "oneshot.h"
-#include "parse.h"
 
 const char cmd_release_usage[] =
 	"Usage: telepage release NAME [--yes]\n\n"
@@ -23,7 +20,7 @@ static int confirm(const char *argv0, const char *name)
 {
 	struct tp_export e;
 	struct tp_nl *nl;
-	char answer[16], left[TP_FMT_LEN];
+	char left[TP_FMT_LEN];
 	uint64_t wanted;
 	int err, status;
 
@@ -45,32 +42,18 @@ static int confirm(const char *argv0, const char *name)
 				name);
 	fprintf(stderr, "%s: %s have not gone to the peer yet, which then lacks them for good. Type yes: ",
 		name, tp_fmt_size(left, sizeof(left), wanted * TELEPAGE_PAGE_SIZE));
-	if (!fgets(answer, sizeof(answer), stdin) || strcmp(answer, "yes\n") != 0)
-		return tp_fail("release %s: not confirmed, nothing was done", name);
-	return TP_OK;
+	return tp_confirmed() ? TP_OK : tp_fail("release %s: not confirmed, nothing was done", name);
 }
 
 int cmd_release(int argc, char **argv)
 {
 	static const struct tp_oneshot oneshot = { "release", tp_export_del };
-	static const struct option options[] = {
-		{ "yes", no_argument, NULL, 'y' },
-		{ 0 }
-	};
-	bool yes = false;
 	const char *name;
-	int o, status;
+	bool yes;
+	int status = tp_yes_name(argc, argv, &yes, &name);
 
-	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (o != 'y')
-			return TP_USAGE;
-		yes = true;
-	}
-	if (argc - optind != 1)
-		return tp_usage(argv[0], "takes one NAME");
-	name = argv[optind];
-	if (!tp_name_ok(name))
-		return tp_usage(argv[0], "'%s' is no name: " TP_NAME_RULE, name);
+	if (status)
+		return status;
 	status = yes ? TP_OK : confirm(argv[0], name);
 	return status ? status : tp_oneshot_name(name, &oneshot);
 }

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "import.h"
 #include "lanes.h"
@@ -15,6 +16,7 @@
 #include "local.h"
 #include "move.h"
 #include "peer.h"
+#include "planner.h"
 
 #define OPEN_MS		15000
 #define LANES_MS	15000
@@ -32,6 +34,10 @@ struct import {
 	struct target target;
 	unsigned int bulk;
 	bool push, made_region;
+	struct plan_job job;
+	bool held;			/* for a plan that has not begun */
+	struct greet *plan_greet;
+	struct planner *planner;
 	uint32_t export_id;
 	char token[TOKEN_LEN + 1];
 	char who[TLS_WHO_MAX];		/* whose export it is; known once it was reached */
@@ -60,9 +66,21 @@ static struct import *import_new(const char *region)
 	return m;
 }
 
+static void drop_plan(struct import *m)
+{
+	transport_cancel(m->plan_greet);
+	m->plan_greet = NULL;
+	planner_end(m->planner);
+	m->planner = NULL;
+	if (m->held)
+		planner_let_go(&m->job);
+	m->held = false;
+}
+
 static void import_free(struct import *m)
 {
 	timer_clear(&m->timer);
+	drop_plan(m);
 	peer_close(m->peer);
 	LIST_REMOVE(m, list);
 	loop_free(m);
@@ -144,6 +162,7 @@ static void enter_close(struct import *m)
 {
 	m->state = IMP_CLOSE;
 	timer_clear(&m->timer);
+	drop_plan(m);
 	tell_state(m);
 	if (m->link)
 		m->link->closing = true;
@@ -163,6 +182,36 @@ static void failed(struct import *m, const char *words)
 	snprintf(m->error, sizeof(m->error), "%s", words);
 	plain(m->error);
 	enter_close(m);
+}
+
+/* the plan: what of the region is here already */
+
+static void plan_ended(json_t *report, void *arg)
+{
+	struct import *m = arg;
+
+	(void)report;
+	m->planner = NULL;
+}
+
+static void plan_connected(int fd, const char *addr, const char *who, const char *err, void *arg)
+{
+	struct import *m = arg;
+
+	(void)addr;
+	m->plan_greet = NULL;
+	if (fd >= 0 && strcmp(who, m->who) != 0) {
+		close(fd);
+		fd = -1;
+		err = "somebody else answers";
+	}
+	if (fd < 0) {
+		note("import %s: no plan: %s", m->region, err);
+		drop_plan(m);
+		return;
+	}
+	m->held = false;		/* the planner's from here */
+	m->planner = planner_receive(fd, &m->job, plan_ended, m);
 }
 
 /* LANES */
@@ -189,6 +238,8 @@ static void lanes_changed(struct plink *l, void *arg)
 	}
 	note("import %s: from %s of %s", m->region, m->export, m->target.host);
 	m->state = IMP_FILL;
+	if (m->held)
+		m->plan_greet = planner_connect(&m->target, m->token, plan_connected, m);
 	peer_close(m->peer);
 	m->peer = NULL;
 	watchers_tell(&m->watchers, json_pack("{s:o}", "importing", summary(m, "filling")));
@@ -246,6 +297,8 @@ static void opened(json_t *msg, const char *err, void *arg)
 		failed(m, words);
 		return;
 	}
+	plan_region(&m->job, m->region, size);
+	m->held = json_is_true(json_object_get(msg, "plan")) && planner_hold(&m->job);
 	m->state = IMP_LANES;
 	tell_state(m);
 	m->link->changed = lanes_changed;
@@ -349,6 +402,7 @@ const char *import_begin(const struct import_request *req, struct conn *watcher)
 	m->target = req->target;
 	m->bulk = req->bulk;
 	m->push = req->push;
+	plan_group(&m->job, req->group, req->region);
 	watchers_add(&m->watchers, watcher);
 	tell_state(m);
 	m->peer = peer_connect(&m->target, &peer_ops, m);

@@ -15,6 +15,7 @@ struct import_request {
 	struct target target;
 	unsigned int bulk;
 	bool push;
+	const char *group;		/* whose files may have its pages; may be NULL */
 };
 
 /* NULL, or why not; @watcher hears how it goes on until it is complete */

@@ -37,6 +37,7 @@ struct plink {
 	char last_error[256];		/* why a lane could not be connected */
 	bool used;			/* it has had a lane, of this agent */
 	bool closing;			/* lost lanes are what we expect */
+	struct planner *planner;	/* of an export that is served over it */
 
 	/* called whenever a lane comes up or is lost */
 	void (*changed)(struct plink *l, void *arg);

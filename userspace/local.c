@@ -93,8 +93,9 @@ static const char *do_import(struct conn *c, json_t *msg)
 	struct import_request req = { .push = true };
 	int bulk, push;
 
-	if (json_unpack(msg, "{s:s, s:s, s:i, s:b}", "region", &req.region,
-			"export", &req.export, "bulk", &bulk, "push", &push) ||
+	if (json_unpack(msg, "{s:s, s:s, s:i, s:b, s?s}", "region", &req.region,
+			"export", &req.export, "bulk", &bulk, "push", &push,
+			"group", &req.group) ||
 	    !target_from_json(&req.target, json_object_get(msg, "target")))
 		return "bad request";
 	if (bulk < 1 || bulk > TELEPAGE_LANE_MAX)

@@ -25,6 +25,8 @@ static const struct command commands[] = {
 	  cmd_attach_usage, cmd_attach },
 	{ "detach",  "end that, when all pages are here", cmd_detach_usage, cmd_detach },
 	{ "agent",   "the daemon that connects hosts", NULL, cmd_agent },
+	{ "images",  "files here that may have pages of a VM already",
+	  cmd_images_usage, cmd_images },
 	{ "abandon", "give up the pages that are still at the peer",
 	  cmd_abandon_usage, cmd_abandon },
 	{ "release", "take back an export", cmd_release_usage, cmd_release },

@@ -15,7 +15,7 @@ struct conn;
 
 /* sums over the regions of a move, pages */
 struct counters {
-	uint64_t total, absent, zero, demand, push, rx_bytes;
+	uint64_t total, absent, zero, demand, push, rx_bytes, file;
 };
 
 json_t *counters_to_json(const struct counters *c);
@@ -50,6 +50,8 @@ void move_drop_orphans(void);
 /* destination */
 bool move_dst_knows(const char *id);
 void move_dst_accept_state(int fd, json_t *first, const char *who);
+struct plink;
+void move_dst_accept_plan(int fd, struct plink *l);
 void move_dst_restore(void);
 json_t *move_dst_list(void);
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "journal.h"
-#include "move_dst.h"
+#include "move_plan.h"
 #include "unix.h"
 
 #define LANES_MS	15000
@@ -92,6 +92,7 @@ static void detach(struct mdst *m)
 void mdst_free(struct mdst *m)
 {
 	detach(m);
+	mdst_plan_drop(m);
 	timer_clear(&m->timer);
 	timer_clear(&m->again);
 	hook_cancel(m->hook);
@@ -445,6 +446,7 @@ static void check_loaded(struct mdst *m)
 void mdst_load(struct mdst *m)
 {
 	m->state = DST_LOADING;
+	mdst_plan_load(m);
 	check_loaded(m);
 }
 

@@ -19,6 +19,7 @@
 #include "letgo.h"
 #include "move.h"
 #include "peer.h"
+#include "planner.h"
 #include "qmp.h"
 
 enum dst_state {
@@ -54,6 +55,11 @@ struct mdst {
 		uint32_t export_id;	/* of the source */
 	} region[MOVE_REGIONS_MAX];
 	struct plink *link;
+
+	struct plan_job plan;
+	bool held;			/* for a plan that has not begun */
+	bool made_group;		/* the file of that name in @vm_dir */
+	struct planner *planner;
 
 	char who[TLS_WHO_MAX];		/* the source; nobody else may drive us */
 	struct peer *peer;		/* NULL while the source is away */

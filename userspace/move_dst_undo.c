@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "journal.h"
-#include "move_dst.h"
+#include "move_plan.h"
 
 #define HOOK_MS		60000
 #define CMD_MS		10000
@@ -45,6 +45,12 @@ static void let_go(struct mdst *m)
 	unlink(m->incoming);
 	unlink(m->args_path);
 	/* a directory that we made is ours to empty: QEMU may have been killed */
+	if (m->made_group) {
+		char group[300];
+
+		snprintf(group, sizeof(group), "%s/group", m->vm_dir);
+		unlink(group);
+	}
 	if (m->made_dir) {
 		char pid[300];
 
@@ -124,6 +130,7 @@ void mdst_abort(struct mdst *m, const char *why)
 	timer_clear(&m->timer);
 	timer_clear(&m->again);
 	devstate_drop(&m->devstate);
+	mdst_plan_drop(m);
 	if (m->link)
 		m->link->closing = true;
 	undo(m);

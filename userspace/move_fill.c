@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "journal.h"
+#include "move_plan.h"
 #include "move_src.h"
 
 #define CMD_MS		10000
@@ -99,6 +100,7 @@ static json_t *summary(struct msrc *m, const char *status)
 	json_object_set_new(obj, "pages_zero", json_integer(m->counters.zero));
 	json_object_set_new(obj, "pages_demand", json_integer(m->counters.demand));
 	json_object_set_new(obj, "pages_push", json_integer(m->counters.push));
+	json_object_set_new(obj, "pages_file", json_integer(m->counters.file));
 	json_object_set_new(obj, "wire_bytes", json_integer(m->counters.rx_bytes));
 	json_object_set_new(obj, "status", json_string(status));
 	return obj;
@@ -112,6 +114,7 @@ void msrc_fill(struct msrc *m)
 	msrc_journal(m);
 	if (m->devstate.relay)
 		m->state_bytes = relay_out(m->devstate.relay);
+	msrc_plan_keep(m);
 	msrc_quit(m);
 	for (i = 0, m->counters.total = 0; i < m->ram.nr; i++)
 		m->counters.total += m->ram.region[i].size / TELEPAGE_PAGE_SIZE;
@@ -207,7 +210,8 @@ static void released(json_t *msg, const char *err, void *arg)
 
 static void tell_released(struct msrc *m)
 {
-	peer_ask(m->peer, "released", json_pack("{s:s}", "move", m->id), CMD_MS, released, m);
+	peer_ask(m->peer, "released", json_pack("{s:s, s:O*}", "move", m->id,
+						"kept", m->kept), CMD_MS, released, m);
 }
 
 static void all_released(void *arg)
@@ -239,6 +243,11 @@ void msrc_release(struct msrc *m)
 	/* a new agent asks again whether it was abandoned */
 	if (!m->abandoned)
 		msrc_journal(m);
+	if (msrc_plan_waits(m)) {
+		m->letting_go = true;
+		timer_set(&m->done_timer, RELEASE_TELL_MS, say_done, m);
+		return;
+	}
 	for (i = 0; i < m->ram.nr; i++) {
 		if (i < m->nr_exports)
 			letgo_add(list.export, &list.nr_exports, m->export[i]);

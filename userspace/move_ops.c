@@ -12,7 +12,7 @@
 
 #include "file.h"
 #include "journal.h"
-#include "move_dst.h"
+#include "move_plan.h"
 
 #define REGION_SIZE_MAX	(1ULL << 46)
 
@@ -169,7 +169,8 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 	names = json_array();
 	for (i = 0; i < m->nr; i++)
 		json_array_append_new(names, json_string(m->region[i].name));
-	peer_answer(p, id, json_pack("{s:s, s:o}", "token", m->link->token, "regions", names));
+	peer_answer(p, id, json_pack("{s:s, s:o, s:b}", "token", m->link->token, "regions", names,
+				     "plan", mdst_plan_prepare(m, msg)));
 	return;
 undo:
 	unlink(m->args_path);
@@ -283,6 +284,7 @@ void op_released(struct peer *p, json_int_t id, json_t *msg)
 {
 	struct mdst *m = move_of(p, id, msg);
 	struct letgo_list list = { .nr_exports = 0 };
+	unsigned int i;
 
 	if (!m)
 		return;
@@ -294,6 +296,9 @@ void op_released(struct peer *p, json_int_t id, json_t *msg)
 		return;
 	} else if (!m->releasing) {
 		m->releasing = true;
+		for (i = 0; i < m->nr; i++)
+			planner_remember(m->region[i].name,
+					 json_array_get(json_object_get(msg, "kept"), i));
 		list.has_link = m->link;
 		list.link = m->link ? m->link->id : 0;
 		letgo_start(&list, "ending a move", link_gone, m);

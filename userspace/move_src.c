@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "file.h"
+#include "move_plan.h"
 #include "move_src.h"
 
 #define CMD_MS		10000
@@ -233,6 +234,7 @@ static void prepared(json_t *msg, const char *err, void *arg)
 		msrc_failed(m, "cannot write the journal in %s", agent.state);
 		return;
 	}
+	m->plans = json_is_true(json_object_get(msg, "plan"));
 	msrc_enter(m, SRC_LANES);
 }
 
@@ -275,6 +277,7 @@ static void enter_prepare(struct msrc *m)
 		return;
 	}
 	free(args);
+	msrc_plan_ask(m, msg);
 	peer_ask(m->peer, "prepare", msg, PREPARE_MS, prepared, m);
 }
 
@@ -294,6 +297,8 @@ static void enter_lanes(struct msrc *m)
 	m->link->arg = m;
 	timer_set(&m->timer, LANES_MS, too_late, m);
 	plink_start(m->link);
+	if (m->plans)
+		msrc_plan_begin(m);
 }
 
 static void started(json_t *msg, const char *err, void *arg)
@@ -485,6 +490,7 @@ static void vm_stopped(json_t *ret, const char *err, void *arg)
 		}
 	}
 	m->t_frozen = now_ms();
+	msrc_plan_frozen(m);
 }
 
 static void enter_switch(struct msrc *m)

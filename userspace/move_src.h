@@ -16,6 +16,7 @@
 #include "local.h"
 #include "move.h"
 #include "peer.h"
+#include "planner.h"
 #include "qmp.h"
 #include "tls.h"
 
@@ -56,6 +57,13 @@ struct msrc {
 	uint32_t export_id[MOVE_REGIONS_MAX];
 	unsigned int nr_exports;
 	struct plink *link;
+
+	char group[TELEPAGE_NAME_MAX + 1];	/* whose files may have its pages; "": its own */
+	bool plans;			/* the destination looks for what it has already */
+	struct greet *plan_greet;
+	struct planner *planner;
+	json_t *kept;			/* sums of images of the regions, for who has them now */
+	bool keep_waits;		/* an image is written, then all is let go of */
 
 	struct peer *peer;
 	struct greet *greet;		/* the state connection being made */

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "journal.h"
-#include "move_src.h"
+#include "move_plan.h"
 
 static LIST_HEAD(, msrc) moves = LIST_HEAD_INITIALIZER(moves);
 
@@ -53,7 +53,9 @@ void msrc_free(struct msrc *m)
 	qmp_close(m->qmp);
 	peer_close(m->peer);
 	msrc_drop_state(m);
+	msrc_plan_drop(m);
 	json_decref(m->machine);
+	json_decref(m->kept);
 	LIST_REMOVE(m, list);
 	loop_free(m);
 }

@@ -17,4 +17,9 @@ int tp_oneshot(int argc, char **argv, const struct tp_oneshot *o);
 /* the part after the arguments */
 int tp_oneshot_name(const char *name, const struct tp_oneshot *o);
 
+/* [--yes] NAME, and nothing else; TP_OK or the status to exit with */
+int tp_yes_name(int argc, char **argv, bool *yes, const char **name);
+/* reads the answer to a question on stderr: is it "yes"? */
+bool tp_confirmed(void);
+
 #endif /* TELEPAGE_ONESHOT_H */

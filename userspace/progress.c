@@ -131,6 +131,11 @@ static void speed(const struct tp_progress *p, char *buf, size_t len, bool pad)
 		return;
 	tp_fmt_rate(rate, sizeof(rate), p->rate * TELEPAGE_PAGE_SIZE);
 	tp_fmt_left(left, sizeof(left), p->left_s);
+	if (p->no_demand) {
+		snprintf(buf, len, "  %*s  %*s left", pad ? RATE_WIDTH : 0, rate,
+			 pad ? LEFT_WIDTH : 0, left);
+		return;
+	}
 	tp_fmt_count(demand, sizeof(demand), (uint64_t)(p->demand_rate + 0.5));
 	snprintf(buf, len, "  %*s  %*s demand/s  %*s left", pad ? RATE_WIDTH : 0, rate,
 		 pad ? DEMAND_WIDTH : 0, demand, pad ? LEFT_WIDTH : 0, left);

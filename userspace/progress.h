@@ -40,6 +40,7 @@ struct tp_progress {
 	bool tty;			/* redraw in place */
 	bool drawn;			/* the cursor stands on our line */
 	bool idle;			/* set it: nothing comes, show no speed */
+	bool no_demand;			/* set it: nobody waits for pages, do not show how many */
 	char label[64];
 	struct tp_progress_sample ring[TP_PROGRESS_SAMPLES];
 	unsigned int head, nr;		/* next slot; slots in use */

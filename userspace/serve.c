@@ -13,6 +13,8 @@
 #include "letgo.h"
 #include "move.h"
 #include "peer.h"
+#include "planner.h"
+#include "serve.h"
 
 #define ANY_PEER	"any"
 
@@ -40,9 +42,38 @@ static bool exported_to(const struct tp_export *e, const char *who)
 	return !*e->peer && (agent.plain || !agent.keys->certificates);
 }
 
+static void plan_ended(json_t *report, void *arg)
+{
+	struct plink *l = arg;
+
+	(void)report;
+	l->planner = NULL;
+}
+
+void serve_accept_plan(int fd, struct plink *l)
+{
+	struct plan_job job = { .nr = 0 };
+	struct tp_export e;
+	struct tp_region r;
+	int err = l->planner || l->closing ? -EBUSY : tp_export_get(agent.nl, l->name, &e);
+
+	if (!err) {
+		err = *e.region ? tp_region_get(agent.nl, e.region, &r) : -EINVAL;
+		tp_export_clear(&e);
+	}
+	if (!planner_accept(fd, err ? "nothing is planned here" : NULL))
+		return;
+	plan_group(&job, NULL, r.name);
+	plan_region(&job, r.name, r.size);
+	l->planner = planner_send(fd, &job, false, plan_ended, l);
+}
+
 static void drop_link(struct plink *l, const char *why)
 {
 	struct letgo_list list = { .has_link = true, .link = l->id };
+
+	planner_end(l->planner);
+	l->planner = NULL;
 
 	note("link %u for %s: %s", l->id, l->name, why);
 	l->closing = true;
@@ -78,6 +109,7 @@ void op_open_export(struct peer *p, json_int_t id, json_t *msg)
 	struct plink *l;
 	uint32_t export_id;
 	char words[320];
+	bool plans;
 	int err;
 
 	if (!name || !name_ok(name)) {
@@ -110,6 +142,7 @@ void op_open_export(struct peer *p, json_int_t id, json_t *msg)
 		peer_refuse(p, id, "%s", nl_words(words, sizeof(words), err, "export %s", name));
 		return;
 	}
+	plans = *e.region;
 	tp_export_clear(&e);
 	a.nr_lanes = bulk + 1;
 	if (plink_new(&l, &a, words, sizeof(words))) {
@@ -124,9 +157,9 @@ void op_open_export(struct peer *p, json_int_t id, json_t *msg)
 	}
 	note("link %u: %s is served to %s %s", l->id, name, peer_addr(p), peer_who(p));
 	peer_set_ops(p, &importer_ops, (void *)(uintptr_t)l->id);
-	peer_answer(p, id, json_pack("{s:s, s:I, s:I}", "token", l->token,
+	peer_answer(p, id, json_pack("{s:s, s:I, s:I, s:b}", "token", l->token,
 				     "export_id", (json_int_t)export_id,
-				     "size", (json_int_t)e.size));
+				     "size", (json_int_t)e.size, "plan", plans));
 }
 
 void op_close_export(struct peer *p, json_int_t id, json_t *msg)

@@ -62,7 +62,8 @@ agent() { # host port [options]: in the background, its log in $W/HOST.log
 	# shellcheck disable=SC2086 # an option or nothing
 	TELEPAGE_FAKE_HOST=$h "$TELEPAGE" agent --keys "$W/keys" $PLAIN --listen "127.0.0.1:$p" \
 		--socket "$W/$h.sock" --dir "$RAM/$h" --vm-dir "$W/vm-$h" --hook "$W/hook" \
-		--state "$W/st-$h" --orphan-timeout "${ORPHAN:-30}" "$@" >>"$W/$h.log" 2>&1 &
+		--state "$W/st-$h" --images "$W/images-$h" --orphan-timeout "${ORPHAN:-30}" "$@" \
+		>>"$W/$h.log" 2>&1 &
 	eval "pid_$h=$!"
 	pids="$pids $!"
 	wait_for test -S "$W/$h.sock" || return 1

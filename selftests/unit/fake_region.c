@@ -272,6 +272,26 @@ int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp
 	return save(fail(-EOPNOTSUPP, name, "no files here"));
 }
 
+int tp_plan_hold(struct tp_nl *nl, const char *name)
+{
+	return save(fail(-EOPNOTSUPP, name, "no files here"));
+}
+
+int tp_plan_planned(struct tp_nl *nl, const char *name, uint64_t pages)
+{
+	return save(0);
+}
+
+int tp_plan_drop(struct tp_nl *nl, const char *name, const struct tp_extent *runs, size_t nr)
+{
+	return save(0);
+}
+
+int tp_plan_ready(struct tp_nl *nl, const char *name)
+{
+	return save(0);
+}
+
 int tp_region_abandon(struct tp_nl *nl, const char *name)
 {
 	json_t *r = find(load(), "regions", name);

@@ -47,11 +47,14 @@ wrong "--export takes a value" import r --from h --export ''
 wrong "--file takes a value" export e --file ''
 wrong "--region takes a value" export e --region ''
 wrong "--to takes a value" export e --to ''
-for o in listen keys socket dir vm-dir hook state rekey orphan-timeout; do
+for o in listen keys socket dir vm-dir hook state rekey orphan-timeout images keep-images plan-rate; do
 	wrong "--$o takes a value" agent "--$o" ''
 done
 for o in keys import issue name; do
 	wrong "--$o takes a value" agent init "--$o" ''
+done
+for o in group name dir; do
+	wrong "--$o takes a value" images add x "--$o" ''
 done
 for o in region file; do
 	wrong "--$o takes a value" plumb export e "--$o" ''
@@ -74,6 +77,11 @@ wrong "is no name" plumb export a/b --region r
 wrong "is no name" plumb export e --region a/b
 wrong "is no name" plumb serve a/b 1
 wrong "is no name" plumb region-import a/b --link 1 --export-id 1
+wrong "is no name" images --group a/b
+wrong "is no name" images add x --group ..
+wrong "is no name" images add x --group g --name a/b
+wrong "is no name" images remove a/b --group g
+wrong "is no name" images index ../x --group g
 
 # the rest, where the module was asked for first
 wrong "is no link" plumb link del x
@@ -102,6 +110,21 @@ wrong "go with nothing else" move vm0 --forget --abort
 wrong "--yes goes with" move vm0 --to h --yes
 wrong "needs --yes" move vm0 --forget
 wrong "bad port" agent --listen :x
+wrong "bad size" agent --keep-images much
+wrong "bad size" agent --plan-rate 1Q
+wrong "no 'x'" images x
+wrong "list takes no names" images list x
+wrong "a FILE and --group" images add
+wrong "a FILE and --group" images add x
+wrong "a FILE and --group" images add x y --group g
+wrong "give one with --name" images add /x/.y --group g
+wrong "names and --group" images remove
+wrong "names and --group" images remove x
+wrong "one NAME and --group" images index x
+wrong "one NAME and --group" images index x y --group g
+wrong "goes with list" images add x --group g --json
+wrong "goes with list" images list --yes
+wrong "goes with list" images remove x --group g --name y
 wrong "too many" agent x
 wrong "unrecognized option" agent --frobnicate
 wrong "there is no command" frobnicate

@@ -1,0 +1,121 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Files that may have pages of VMs: telepage images, and the agent that indexes them in the
+# background. No VM is needed.
+#
+# shellcheck disable=SC2317	# the tests are called by name
+set -u
+
+# shellcheck source=selftests/unit/agent_lib.sh
+. "$(dirname "$0")/agent_lib.sh"
+
+images() { # command...
+	"$TELEPAGE" images "$@" --dir "$W/images-a"
+}
+
+# a disk of 5 MiB and a bit, as if it was last written to a minute ago
+disk() { # name
+	head -c 5000000 /dev/urandom >"$W/$1" && touch -d '1 minute ago' "$W/$1"
+}
+
+listed() { # words: what there is, without sizes and times
+	is=$(images list --json | python3 -c '
+import json, sys
+print(" ".join("%(group)s/%(name)s:%(kind)s:%(index)s" % i for i in json.load(sys.stdin)["images"]))')
+	[ "$is" = "$1" ] || { echo "# $is"; return 1; }
+}
+
+refused() { # status words command...
+	wanted=$1 words=$2
+	shift 2
+	images "$@" >"$W/out" 2>"$W/err" </dev/null
+	check "exit status $wanted of $*" test $? = "$wanted" && says "$W/err" "$words" &&
+	check "one line" test "$(wc -l <"$W/err")" = 1
+}
+
+worlds() { # as it was before
+	rm -rf "$W"/images-* "$W"/disk*
+}
+
+t_by_hand() { # registered, indexed, listed, changed, forgotten
+	worlds
+	disk disk.raw && disk disk2
+	check "nothing there" listed "" &&
+	images add "$W/disk.raw" --group g && images add "$W/disk2" --name base --group h &&
+	check "registered" listed "g/disk.raw:disk:no h/base:disk:no" &&
+	images index disk.raw --group g 2>"$W/err" && says "$W/err" "1220/1220 pages" &&
+	check "one is indexed" listed "g/disk.raw:disk:yes h/base:disk:no" &&
+	images index 2>/dev/null &&
+	check "then all" listed "g/disk.raw:disk:yes h/base:disk:yes" &&
+	check "as few as that" test "$(stat -c %s "$W/disk2.tpi")" = $((1220 * 36 + 128)) || return 1
+	echo x >>"$W/disk2"
+	check "one has changed" listed "g/disk.raw:disk:yes h/base:disk:stale" &&
+	images remove base --group h &&
+	check "forgotten" listed "g/disk.raw:disk:yes" &&
+	check "with its index" test ! -e "$W/disk2.tpi" && check "but there" test -e "$W/disk2" &&
+	images list >"$W/out" && says "$W/out" "disk.raw  disk"
+}
+
+t_refusals() { # clear, and nothing was done
+	worlds
+	disk disk.raw
+	mkfifo "$W/disk.fifo"
+	refused 1 "No such file" add "$W/disk.none" --group g &&
+	refused 1 "is no file or block device" add "$W/disk.fifo" --group g &&
+	refused 1 "is no file or block device" add "$W" --name x --group g &&
+	check "no store for that" test ! -e "$W/images-a" &&
+	images add "$W/disk.raw" --group g &&
+	refused 1 "another file as disk.raw (give a --name)" add "$W/boot.img" --name disk.raw --group g &&
+	refused 1 "telepage images list shows" remove nothing --group g &&
+	refused 1 "telepage images list shows" index nothing --group g &&
+	# a kept memory image is gone for good
+	cp "$W/disk.raw" "$W/images-a/g/vm0.img" &&
+	refused 2 "needs --yes" remove vm0 --group g &&
+	check "it is there" listed "g/disk.raw:disk:no g/vm0:kept:no" &&
+	images remove vm0 --group g --yes && check "now it is not" listed "g/disk.raw:disk:no"
+}
+
+indexer() { # its pid
+	tr -d ' ' <"/proc/$pid_a/task/$pid_a/children"
+}
+
+t_background() { # the agent indexes what is registered and not written to
+	worlds
+	disk disk.raw && disk disk2
+	# written to just now
+	touch "$W/disk2"
+	images add "$W/disk.raw" --group g && images add "$W/disk2" --group h &&
+	cp "$W/disk.raw" "$W/images-a/g/vm0.img" && touch -d '1 minute ago' "$W/images-a/g/vm0.img" &&
+	agent a "$PORT_A" || return 1
+	check "all but that one" wait_for listed "g/disk.raw:disk:yes g/vm0:kept:yes h/disk2:disk:no" \
+		>/dev/null || return 1
+	p=$(indexer)
+	check "a child does it" test -n "$p" || return 1
+	check "with no descriptors of the agent's" test "$(cd "/proc/$p/fd" && echo *)" = "0 1 2" &&
+	check "at nice 19" test "$(cut -d ' ' -f 19 "/proc/$p/stat")" = 19 &&
+	check "when nobody else wants the CPU" test "$(cut -d ' ' -f 41 "/proc/$p/stat")" = 5 || return 1
+	agent_kill a
+	# also when nobody is there to wait for it
+	check "it ends with the agent" wait_for test ! -e "/proc/$p/exe"
+}
+
+t_bad_index() { # an index that is anything at all keeps nobody from anything
+	worlds
+	disk disk.raw
+	images add "$W/disk.raw" --group g && images index 2>/dev/null || return 1
+	for how in 'head -c 5000' 'tr a b' 'head -c 0' 'head -c 128' 'cat /dev/null -'; do
+		cp "$W/disk.raw.tpi" "$W/disk.good"
+		$how <"$W/disk.good" >"$W/disk.raw.tpi"
+		images list >/dev/null && images index 2>/dev/null &&
+		check "after $how" listed "g/disk.raw:disk:yes" || return 1
+	done
+	rm "$W/disk.raw.tpi"
+	mkfifo "$W/disk.raw.tpi"
+	check "a pipe" listed "g/disk.raw:disk:stale" && images index 2>/dev/null &&
+	check "is replaced" listed "g/disk.raw:disk:yes"
+}
+
+# shellcheck disable=SC2034	# of agent_lib.sh
+QUICK=by_hand,refusals,background,bad_index
+run_tests

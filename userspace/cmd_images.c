@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * cmd_images.c - files of this host that may have pages of a VM
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "fmt.h"
+#include "images.h"
+#include "oneshot.h"
+#include "parse.h"
+#include "progress.h"
+#include "table.h"
+#include "tojson.h"
+
+const char cmd_images_usage[] =
+	"Usage: telepage images [list] [--group GROUP] [--json]\n"
+	"       telepage images add FILE --group GROUP [--name NAME]\n"
+	"       telepage images remove NAME... --group GROUP [--yes]\n"
+	"       telepage images index [NAME --group GROUP]\n\n"
+	"Files of this host in which pages of a VM that comes here are found, so that they need\n"
+	"not cross the network: memory images that were kept, and disk or base images that were\n"
+	"registered. A GROUP is a tenant: its images are for its own VMs only.\n\n"
+	"  list     what there is; index \"stale\": the file has changed since\n"
+	"  add      register FILE, a raw or qcow2 image or a block device, as NAME (default:\n"
+	"           as the file is called); it stays where it is\n"
+	"  remove   forget what was registered, delete what was kept\n"
+	"  index    index now what has no valid index, or NAME anew; the agent does that in\n"
+	"           the background, too\n\n"
+	"  --group GROUP   the tenant\n"
+	"  --name NAME     what FILE is called here\n"
+	"  --yes           do not ask, though memory images are deleted; needed for that when\n"
+	"                  there is no terminal to ask on\n"
+	"  --json          one JSON object\n"
+	"  --dir DIR       where the images are, default " IMAGES_DIR "\n";
+
+#define LIST_HINT	"(telepage images list shows what there is)"
+
+/* options of all steps; which of them a step takes is its business */
+struct images_opts {
+	const char *dir, *group, *name;
+	bool yes, json;
+};
+
+static const char *index_state(const struct images_entry *e)
+{
+	return e->err ? "-" : e->indexed ? "yes" : e->stale ? "stale" : "no";
+}
+
+/* --- list --------------------------------------------------------------------- */
+
+static int show_json(const struct images_entry *v, size_t n)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct images_entry *e = &v[i];
+		json_t *o = json_pack("{ss ss ss ss*}", "group", e->group, "name", e->name,
+				      "kind", e->kept ? "kept" : "disk", "path", e->path);
+
+		/* a path is bytes, and may be no UTF-8 */
+		if (!json_object_get(o, "path"))
+			json_object_set_new(o, "path", json_null());
+		json_object_set_new(o, "size", e->err ? json_null() : json_integer(e->size));
+		json_object_set_new(o, "bytes", e->err ? json_null() : json_integer(e->bytes));
+		json_object_set_new(o, "time", e->err ? json_null() : json_integer(e->when));
+		json_object_set_new(o, "index", e->err ? json_null() : json_string(index_state(e)));
+		json_object_set_new(o, "error",
+				    e->err ? json_string(strerror(-e->err)) : json_null());
+		json_array_append_new(a, o);
+	}
+	return tp_json_print(json_pack("{so}", "images", a));
+}
+
+static void show(const struct images_entry *v, size_t n)
+{
+	struct tp_table t = { .columns = 8, .right = 1 << 3 | 1 << 4 | 1 << 5 };
+	time_t now = time(NULL);
+
+	if (!n) {
+		puts("no images");
+		return;
+	}
+	tp_table_row(&t, (const char *[]){ "GROUP", "NAME", "KIND", "SIZE", "ON DISK", "AGE",
+					   "INDEX", "FILE" });
+	for (size_t i = 0; i < n; i++) {
+		const struct images_entry *e = &v[i];
+		char size[TP_FMT_LEN] = "-", bytes[TP_FMT_LEN] = "-", age[TP_FMT_LEN] = "-";
+		char file[1024];
+
+		if (!e->err) {
+			tp_fmt_size(size, sizeof(size), e->size);
+			tp_fmt_size(bytes, sizeof(bytes), e->bytes);
+			tp_fmt_left(age, sizeof(age), now > e->when ? now - e->when : 0);
+		}
+		snprintf(file, sizeof(file), "%s%s%s", e->path, e->err ? ": " : "",
+			 e->err ? strerror(-e->err) : "");
+		tp_table_row(&t, (const char *[]){ e->group, e->name, e->kept ? "kept" : "disk",
+						   size, bytes, age, index_state(e), file });
+	}
+	tp_table_print(&t, stdout);
+}
+
+/* the words for a store that cannot be read or written */
+static int fail_dir(const struct images_opts *o, const char *what, int err)
+{
+	return tp_fail("images %s: %s: %s%s", what, o->dir, strerror(-err),
+		       err == -EACCES || err == -EPERM ? " (run it as root)" : "");
+}
+
+static int do_list(const struct images_opts *o, int argc, char **argv)
+{
+	struct images_entry *v;
+	int err, status = TP_OK;
+	size_t n;
+
+	(void)argv;
+	if (argc)
+		return tp_usage("telepage images", "list takes no names");
+	err = images_list(o->dir, o->group, &v, &n);
+	if (err)
+		return fail_dir(o, "list", err);
+	if (o->json)
+		status = show_json(v, n);
+	else
+		show(v, n);
+	images_free(v, n);
+	return status;
+}
+
+/* --- add, remove ------------------------------------------------------------------- */
+
+static int do_add(const struct images_opts *o, int argc, char **argv)
+{
+	const char *file, *name;
+	int err;
+
+	if (argc != 1 || !o->group)
+		return tp_usage("telepage images", "add takes a FILE and --group");
+	file = argv[0];
+	name = strrchr(file, '/');
+	name = o->name ? o->name : name ? name + 1 : file;
+	if (!tp_name_ok(name))
+		return tp_usage("telepage images", "'%s' is no name, give one with --name: "
+				TP_NAME_RULE, name);
+	/* a store that is not there yet is made */
+	if (access(file, F_OK))
+		return tp_fail("images add: %s: %s", file, strerror(errno));
+	err = images_add(o->dir, o->group, name, file);
+	switch (err) {
+	case 0:
+		return TP_OK;
+	case -EEXIST:
+		return tp_fail("images add: group %s has another file as %s (give a --name)",
+			       o->group, name);
+	case -ENODEV:
+		return tp_fail("images add: %s: is no file or block device", file);
+	case -ELOOP:
+	case -EINVAL:
+		return tp_fail("images add: %s: is no path that can be registered", file);
+	default:
+		return fail_dir(o, "add", err);
+	}
+}
+
+/* bytes of kept images that would be deleted, -1: @name is nothing */
+static int64_t would_delete(const struct images_entry *v, size_t n, const char *name)
+{
+	int64_t bytes = -1;
+
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(v[i].name, name))
+			bytes = (bytes < 0 ? 0 : bytes) + (v[i].kept ? (int64_t)v[i].bytes : 0);
+	return bytes;
+}
+
+/* everything is there, and if memory is deleted that is meant */
+static int confirm(const struct images_opts *o, int argc, char **argv)
+{
+	struct images_entry *v;
+	char size[TP_FMT_LEN];
+	int64_t bytes, all = 0;
+	int err, status = TP_OK;
+	size_t n;
+
+	err = images_list(o->dir, o->group, &v, &n);
+	if (err)
+		return fail_dir(o, "remove", err);
+	for (int i = 0; status == TP_OK && i < argc; i++) {
+		bytes = would_delete(v, n, argv[i]);
+		if (bytes < 0)
+			status = tp_fail("images remove: group %s has no %s " LIST_HINT, o->group,
+					 argv[i]);
+		else
+			all += bytes;
+	}
+	images_free(v, n);
+	if (status || !all || o->yes)
+		return status;
+	if (!isatty(STDIN_FILENO))
+		return tp_usage("telepage images", "needs --yes to delete memory images when there "
+				"is no terminal to ask on");
+	fprintf(stderr, "%s of kept memory images are deleted. Type yes: ",
+		tp_fmt_size(size, sizeof(size), all));
+	if (!tp_confirmed())
+		return tp_fail("images remove: not confirmed, nothing was done");
+	return TP_OK;
+}
+
+static int do_remove(const struct images_opts *o, int argc, char **argv)
+{
+	int err, status;
+
+	if (!argc || !o->group)
+		return tp_usage("telepage images", "remove takes names and --group");
+	for (int i = 0; i < argc; i++)
+		if (!tp_name_ok(argv[i]))
+			return tp_usage("telepage images", "'%s' is no name: " TP_NAME_RULE,
+					argv[i]);
+	status = confirm(o, argc, argv);
+	for (int i = 0; status == TP_OK && i < argc; i++) {
+		err = images_remove(o->dir, o->group, argv[i]);
+		/* somebody else, or the same name twice */
+		if (err && err != -ENOENT)
+			status = fail_dir(o, "remove", err);
+	}
+	return status;
+}
+
+/* --- index ------------------------------------------------------------------------- */
+
+static void progress(uint64_t done, uint64_t total, void *arg)
+{
+	tp_progress_update(arg, done, total, 0);
+}
+
+static int index_one(const struct images_entry *e)
+{
+	char label[2 * TELEPAGE_NAME_MAX + 2];
+	struct tp_progress p;
+	int fd = images_open(e, NULL), err;
+
+	if (fd < 0)
+		return tp_fail("images index: %s: %s", e->path, strerror(-fd));
+	snprintf(label, sizeof(label), "%s/%s", e->group, e->name);
+	tp_progress_init(&p, stderr, label);
+	p.no_demand = true;
+	err = index_build(fd, e->index, NULL, progress, &p);
+	close(fd);
+	tp_progress_finish(&p, !err);
+	if (!err)
+		return TP_OK;
+	if (err == -ESTALE)
+		return tp_fail("images index: %s is written to (index it when nobody uses it)",
+			       e->path);
+	if (err == -EBUSY)
+		return tp_fail("images index: %s is being indexed already", e->path);
+	return tp_fail("images index: %s: %s", e->path, strerror(-err));
+}
+
+static int do_index(const struct images_opts *o, int argc, char **argv)
+{
+	const char *name = argc ? argv[0] : NULL;
+	struct images_entry *v;
+	int err, status = TP_OK;
+	bool found = false;
+	size_t n;
+
+	if (argc > 1 || (argc && !o->group))
+		return tp_usage("telepage images", "index takes one NAME and --group, or nothing");
+	if (name && !tp_name_ok(name))
+		return tp_usage("telepage images", "'%s' is no name: " TP_NAME_RULE, name);
+	err = images_list(o->dir, o->group, &v, &n);
+	if (err)
+		return fail_dir(o, "index", err);
+	/* one that fails does not keep the others from it */
+	for (size_t i = 0; i < n; i++) {
+		if (name ? strcmp(v[i].name, name) != 0 : v[i].indexed)
+			continue;
+		found = true;
+		if (index_one(&v[i]))
+			status = TP_FAILED;
+	}
+	images_free(v, n);
+	if (name && !found)
+		return tp_fail("images index: group %s has no %s " LIST_HINT, o->group, name);
+	return status;
+}
+
+/* ------------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	int (*fn)(const struct images_opts *o, int argc, char **argv);
+	const char *options;		/* of those that not all of them take */
+} steps[] = {
+	{ "list", do_list, "j" },
+	{ "add", do_add, "n" },
+	{ "remove", do_remove, "y" },
+	{ "index", do_index, "" },
+};
+
+#define NR_STEPS	(sizeof(steps) / sizeof(steps[0]))
+
+static int parse_args(int argc, char **argv, struct images_opts *o, char *given)
+{
+	static const struct option options[] = {
+		{ "dir", required_argument, NULL, 'd' },
+		{ "group", required_argument, NULL, 'g' },
+		{ "name", required_argument, NULL, 'n' },
+		{ "yes", no_argument, NULL, 'y' },
+		{ "json", no_argument, NULL, 'j' },
+		{ 0 }
+	};
+	const char *empty;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		empty = tp_empty_option(options, c);
+		if (empty)
+			return tp_usage(argv[0], TP_EMPTY_OPTION, empty);
+		switch (c) {
+		case 'd': o->dir = optarg; break;
+		case 'g': o->group = optarg; break;
+		case 'n': o->name = optarg; break;
+		case 'y': o->yes = true; break;
+		case 'j': o->json = true; break;
+		default: return TP_USAGE;
+		}
+		if (strchr("nyj", c) && !strchr(given, c))
+			given[strlen(given)] = (char)c;
+	}
+	if (o->group && !tp_name_ok(o->group))
+		return tp_usage(argv[0], "'%s' is no name: " TP_NAME_RULE, o->group);
+	if (o->name && !tp_name_ok(o->name))
+		return tp_usage(argv[0], "'%s' is no name: " TP_NAME_RULE, o->name);
+	return TP_OK;
+}
+
+int cmd_images(int argc, char **argv)
+{
+	struct images_opts o = { .dir = IMAGES_DIR };
+	char given[4] = "";
+	const char *word;
+	size_t i = 0;
+	int status;
+
+	status = parse_args(argc, argv, &o, given);
+	if (status)
+		return status;
+	word = optind < argc ? argv[optind++] : "list";
+	while (i < NR_STEPS && strcmp(steps[i].name, word) != 0)
+		i++;
+	if (i == NR_STEPS)
+		return tp_usage(argv[0], "knows list, add, remove and index, no '%s'", word);
+	if (given[strspn(given, steps[i].options)])
+		return tp_usage(argv[0], "--json goes with list, --name with add, --yes with "
+				"remove");
+	return steps[i].fn(&o, argc - optind, argv + optind);
+}

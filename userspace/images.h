@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * images.h - files of this host that may have pages of a VM: kept memory, registered disks
+ *
+ * A store is a directory. Names are as those of regions (tp_name_ok(), else -EINVAL); a group
+ * is a tenant, whose images are for its own VMs only.
+ *
+ *	DIR/GROUP/NAME.img		a kept memory image, sparse
+ *	DIR/GROUP/NAME.img.tpi		its index
+ *	DIR/GROUP/NAME.link		the absolute path of a registered disk or base image
+ *	PATH.tpi			its index, beside it if it is a file in a directory
+ *					that can be written to, else
+ *	DIR/GROUP/NAME.link.tpi		here
+ *	*.tmp				being written, by who has it locked; else it is left over
+ *
+ * A kept image and a registered one may have the same name.
+ */
+#ifndef TELEPAGE_IMAGES_H
+#define TELEPAGE_IMAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <linux/telepage.h>
+
+#include "digest.h"
+#include "index.h"
+
+#define IMAGES_DIR	"/var/lib/telepage/images"
+
+struct images_entry {
+	char group[TELEPAGE_NAME_MAX + 1], name[TELEPAGE_NAME_MAX + 1];
+	char *path;			/* of the image */
+	char *index;			/* and of its index, whether there is one or not */
+	bool kept;			/* else registered */
+	bool indexed;			/* the index is that of the image as it is now */
+	bool stale;			/* there is an index, but not that */
+	int err;			/* the image cannot be had: negative errno, else 0 */
+	uint64_t size;			/* apparent */
+	uint64_t bytes;			/* on disk, that of a kept one with its index */
+	time_t when;			/* written, or, if that is later, of use (kept ones) */
+};
+
+/*
+ * All of @dir, or of @group only, by group and name; what is no image of the store (links, pipes,
+ * other names) is passed over. No directory: no images. 0 or a negative errno.
+ */
+int images_list(const char *dir, const char *group, struct images_entry **v, size_t *n);
+void images_free(struct images_entry *v, size_t n);
+
+/*
+ * The image for reading, a descriptor or a negative errno. @ix (may be NULL): its index, or NULL
+ * without a valid one. With one, a kept image was of use, and is not the next to go.
+ */
+int images_open(const struct images_entry *e, struct index **ix);
+
+/* a memory image on its way into the store */
+struct images_keep;
+
+/*
+ * Makes room and begins: an empty file of @size, to be written sparsely to images_keep_fd(). The
+ * image that it replaces, then the oldest kept images, of any group, go until it fits into
+ * @budget (bytes on disk of all kept images) and 5 % of the disk stay free. -EFBIG: it does not
+ * fit into @budget, -ENOSPC: the disk has no room; nothing has gone then. -EBUSY: somebody is
+ * writing an image of that name.
+ */
+int images_keep_open(const char *dir, const char *group, const char *name, uint64_t size,
+		     uint64_t budget, struct images_keep **k);
+int images_keep_fd(const struct images_keep *k);
+/*
+ * Both end and free it. Commit puts it on disk and in its place, with an index of @digests (of
+ * all of its pages) or, when that is NULL, one that is built now with @o, which reads all
+ * of it; or without when @digests and @o are NULL. An index that cannot be written is no
+ * failure: the indexer makes it later.
+ */
+int images_keep_commit(struct images_keep *k, const digest_t *digests,
+		       const struct digest_opts *o);
+void images_keep_drop(struct images_keep *k);	/* NULL is fine */
+
+/*
+ * Registers the file or block device @path. -EEXIST: the name is another file's, -ENODEV: it is
+ * neither. It stays whose it is: nothing here ever writes to it or removes it.
+ */
+int images_add(const char *dir, const char *group, const char *name, const char *path);
+/* what is kept or registered as @name, with indexes in the store or of its own; -ENOENT */
+int images_remove(const char *dir, const char *group, const char *name);
+
+#endif /* TELEPAGE_IMAGES_H */

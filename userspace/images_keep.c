@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * images_keep.c - memory images into the store, and out of it when there is no room
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "images_store.h"
+#include "index_format.h"
+#include "parse.h"
+#include "tmpfile.h"
+
+struct images_keep {
+	int group, fd;
+	char name[TELEPAGE_NAME_MAX + 1];
+	char *index;			/* the path of it */
+};
+
+/* the file of @k that has @suffix */
+static const char *file_of(const struct images_keep *k, const char *suffix, char *buf)
+{
+	snprintf(buf, STORE_FILE_LEN, "%s%s", k->name, suffix);
+	return buf;
+}
+
+/* --- room ----------------------------------------------------------------------- */
+
+struct room {
+	uint64_t need;			/* bytes, of the image that is to come and its index */
+	uint64_t budget;
+	uint64_t avail, spare;		/* of the disk: free now, and when we are done */
+	uint64_t kept;			/* all kept images */
+	uint64_t coming;		/* images that others are writing, as large as they get, */
+	uint64_t to_come;		/* and what of that the disk has not given yet */
+};
+
+/* what is being written, and what was left over is gone */
+static int sweep_file(int group, const char *file, void *arg)
+{
+	char name[TELEPAGE_NAME_MAX + 1];
+	struct room *r = arg;
+	uint64_t size = 0, bytes = 0;
+
+	if (store_name(file, KEPT_SUFFIX INDEX_SUFFIX TMP_SUFFIX, name) ||
+	    store_name(file, LINK_SUFFIX INDEX_SUFFIX TMP_SUFFIX, name)) {
+		tmp_sweep(group, file, &size, &bytes);
+		return 0;
+	}
+	if (!store_name(file, KEPT_SUFFIX TMP_SUFFIX, name) ||
+	    tmp_sweep(group, file, &size, &bytes) != -EBUSY)
+		return 0;
+	size = size ? size + index_bytes(size / TELEPAGE_PAGE_SIZE, size / TELEPAGE_PAGE_SIZE) : 0;
+	r->coming += size;
+	r->to_come += size > bytes ? size - bytes : 0;
+	return 0;
+}
+
+static int sweep_group(int store, const char *group, void *arg)
+{
+	int fd = group_open(store, group, false);
+
+	if (fd < 0)
+		return 0;
+	store_each(fd, sweep_file, arg);
+	close(fd);
+	return 0;
+}
+
+static bool fits(const struct room *r)
+{
+	/* each below 2^63, so that sums do not wrap */
+	return r->kept + r->coming + r->need <= r->budget &&
+	       r->need + r->to_come + r->spare <= r->avail;
+}
+
+/* whom it is best to be without: the one that is replaced anyway, then the oldest */
+static int first_to_go(const struct images_entry *v, size_t n, const char *group,
+		       const char *name)
+{
+	int best = -1;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i].kept || v[i].err)
+			continue;
+		if (!strcmp(v[i].group, group) && !strcmp(v[i].name, name))
+			return i;
+		if (best < 0 || v[i].when < v[best].when)
+			best = i;
+	}
+	return best;
+}
+
+static int evict(const char *dir, const char *group, const char *name, struct room *r)
+{
+	struct images_entry *v;
+	struct room all;
+	int err, i;
+	size_t n;
+
+	err = images_list(dir, NULL, &v, &n);
+	if (err)
+		return err;
+	for (size_t k = 0; k < n; k++)
+		if (v[k].kept)
+			r->kept += v[k].bytes;
+	/* without any: when that is not enough, none has to go */
+	all = *r;
+	all.avail += all.kept;
+	all.kept = 0;
+	if (!fits(&all))
+		err = all.coming + all.need > all.budget ? -EFBIG : -ENOSPC;
+	while (!err && !fits(r)) {
+		i = first_to_go(v, n, group, name);
+		if (i < 0) {
+			err = -ENOSPC;
+			break;
+		}
+		unlink(v[i].index);
+		if (unlink(v[i].path) && errno != ENOENT) {
+			err = -errno;
+			break;
+		}
+		r->kept -= v[i].bytes;
+		r->avail += v[i].bytes;
+		v[i].kept = false;
+	}
+	images_free(v, n);
+	return err;
+}
+
+static int make_room(const char *dir, int store, const char *group, const char *name,
+		     uint64_t size, uint64_t budget)
+{
+	uint64_t pages = size / TELEPAGE_PAGE_SIZE;
+	struct room r = { .need = size + index_bytes(pages, pages), .budget = budget };
+	struct statvfs fs;
+
+	if (size > INT64_MAX / 4 || r.need > budget)
+		return -EFBIG;
+	if (fstatvfs(store, &fs))
+		return -errno;
+	r.avail = (uint64_t)fs.f_bavail * fs.f_frsize;
+	r.spare = (uint64_t)fs.f_blocks * fs.f_frsize / 20;
+	store_each(store, sweep_group, &r);
+	return evict(dir, group, name, &r);
+}
+
+/* --- keeping ---------------------------------------------------------------------- */
+
+static void keep_free(struct images_keep *k)
+{
+	if (k->fd >= 0)
+		close(k->fd);
+	if (k->group >= 0)
+		close(k->group);
+	free(k->index);
+	free(k);
+}
+
+void images_keep_drop(struct images_keep *k)
+{
+	char buf[STORE_FILE_LEN];
+
+	if (!k)
+		return;
+	unlinkat(k->group, file_of(k, KEPT_SUFFIX TMP_SUFFIX, buf), 0);
+	keep_free(k);
+}
+
+int images_keep_fd(const struct images_keep *k)
+{
+	return k->fd;
+}
+
+static int begin(struct images_keep *k, const char *dir, int store, const char *group,
+		 uint64_t size, uint64_t budget)
+{
+	char buf[STORE_FILE_LEN];
+	int err;
+
+	k->group = group_open(store, group, true);
+	if (k->group < 0)
+		return k->group;
+	if (asprintf(&k->index, "%s/%s/%s" KEPT_SUFFIX INDEX_SUFFIX, dir, group, k->name) < 0) {
+		k->index = NULL;
+		return -ENOMEM;
+	}
+	/* one at a time: what one has found free is not another's */
+	if (flock(store, LOCK_EX))
+		return -errno;
+	k->fd = tmp_open(k->group, file_of(k, KEPT_SUFFIX TMP_SUFFIX, buf));
+	if (k->fd < 0)
+		return k->fd;
+	err = make_room(dir, store, group, k->name, size, budget);
+	if (!err && ftruncate(k->fd, size))
+		err = -errno;
+	if (err)
+		unlinkat(k->group, buf, 0);
+	return err;
+}
+
+int images_keep_open(const char *dir, const char *group, const char *name, uint64_t size,
+		     uint64_t budget, struct images_keep **out)
+{
+	struct images_keep *k;
+	int store, err;
+
+	*out = NULL;
+	if (!tp_name_ok(group) || !tp_name_ok(name))
+		return -EINVAL;
+	/* before there is a directory of nothing */
+	if (size > budget)
+		return -EFBIG;
+	store = store_open(dir, true);
+	if (store < 0)
+		return store;
+	k = calloc(1, sizeof(*k));
+	if (!k) {
+		close(store);
+		return -ENOMEM;
+	}
+	k->group = -1;
+	k->fd = -1;
+	snprintf(k->name, sizeof(k->name), "%s", name);
+	err = begin(k, dir, store, group, size, budget);
+	close(store);
+	if (err)
+		keep_free(k);
+	else
+		*out = k;
+	return err;
+}
+
+int images_keep_commit(struct images_keep *k, const digest_t *digests, const struct digest_opts *o)
+{
+	char from[STORE_FILE_LEN], to[STORE_FILE_LEN];
+	struct stat st = { 0 };
+	int err = 0;
+
+	/* what it has is of an image that is about to go */
+	unlink(k->index);
+	if (fsync(k->fd) || fstat(k->fd, &st))
+		err = -errno;
+	/* the indexer finds one that lacks it */
+	if (!err && digests)
+		index_write(k->fd, k->index, digests, st.st_size / TELEPAGE_PAGE_SIZE);
+	else if (!err && o)
+		index_build(k->fd, k->index, o, NULL, NULL);
+	file_of(k, KEPT_SUFFIX TMP_SUFFIX, from);
+	if (!err && renameat(k->group, from, k->group, file_of(k, KEPT_SUFFIX, to)))
+		err = -errno;
+	if (!err) {
+		fsync(k->group);
+		keep_free(k);
+		return 0;
+	}
+	unlink(k->index);
+	images_keep_drop(k);
+	return err;
+}

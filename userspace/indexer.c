@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * indexer.c - indexes for the images of a store, in the background
+ *
+ * A child does it: reading a disk that does not answer, or a store on one, holds up nobody else
+ * then. It has no descriptor of the agent's but where it writes its lines, and gets CPU and disk
+ * only when nobody else wants them.
+ */
+#include <errno.h>
+#include <linux/ioprio.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "images.h"
+#include "indexer.h"
+#include "loop.h"
+
+#define LOOK_S		60		/* between two looks, and before another child */
+#define QUIET_S		30		/* a file that was written to since is left alone */
+
+static struct {
+	const char *dir;
+	uint64_t rate;
+	pid_t pid;
+	int pidfd;
+	struct watch *watch;
+	struct timer again;
+} ix = { .pidfd = -1 };
+
+/* --- in the child ------------------------------------------------------------ */
+
+/* one that could not be indexed, as it was then: it is told once, and not tried again */
+struct failed {
+	char *path;
+	time_t when;
+	uint64_t size;
+	struct failed *next;
+};
+
+static struct failed *failed;
+
+static bool has_failed(const struct images_entry *e)
+{
+	for (const struct failed *f = failed; f; f = f->next)
+		if (!strcmp(f->path, e->path) && f->when == e->when && f->size == e->size)
+			return true;
+	return false;
+}
+
+static void remember(const struct images_entry *e)
+{
+	struct failed *f = failed;
+
+	while (f && strcmp(f->path, e->path) != 0)
+		f = f->next;
+	if (!f) {
+		f = xcalloc(1, sizeof(*f));
+		f->path = xstrdup(e->path);
+		f->next = failed;
+		failed = f;
+	}
+	f->when = e->when;
+	f->size = e->size;
+}
+
+static bool is_quiet(const struct images_entry *e)
+{
+	time_t now = time(NULL);
+
+	/* a time to come says nothing */
+	return e->when > now || now - e->when >= QUIET_S;
+}
+
+static void index_one(const struct images_entry *e)
+{
+	const struct digest_opts o = { .threads = 1, .rate = ix.rate };
+	int fd = images_open(e, NULL), err;
+
+	if (fd < 0)
+		return;
+	err = index_build(fd, e->index, &o, NULL, NULL);
+	close(fd);
+	/* it is written to, or somebody else does it: another look will tell */
+	if (!err || err == -ESTALE || err == -EBUSY)
+		return;
+	note("no index of %s: %s", e->path, strerror(-err));
+	remember(e);
+}
+
+static void look(void)
+{
+	struct images_entry *v;
+	size_t n;
+
+	if (images_list(ix.dir, NULL, &v, &n))
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (!v[i].err && !v[i].indexed && v[i].size && is_quiet(&v[i]) &&
+		    !has_failed(&v[i]))
+			index_one(&v[i]);
+	images_free(v, n);
+}
+
+static void run_child(pid_t parent)
+{
+	struct sched_param param = { 0 };
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* it may have died before that */
+	if (getppid() != parent)
+		_exit(0);
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+	/* what ends the agent ends us */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	prctl(PR_SET_NAME, "telepage-index");
+	sched_setscheduler(0, SCHED_IDLE, &param);
+	setpriority(PRIO_PROCESS, 0, 19);
+	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+	for (;;) {
+		look();
+		sleep(LOOK_S);
+	}
+}
+
+/* --- in the agent -------------------------------------------------------------- */
+
+static void start(void *arg);
+
+static void forget_child(void)
+{
+	watch_del(ix.watch);
+	ix.watch = NULL;
+	if (ix.pidfd >= 0)
+		close(ix.pidfd);
+	ix.pidfd = -1;
+	ix.pid = 0;
+}
+
+static void ended(uint32_t events, void *arg)
+{
+	int status = 0;
+
+	(void)events;
+	(void)arg;
+	waitpid(ix.pid, &status, 0);
+	note("indexing of images ended with %s %d, and begins anew in %d s",
+	     WIFEXITED(status) ? "status" : "signal",
+	     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), LOOK_S);
+	forget_child();
+	timer_set(&ix.again, LOOK_S * 1000, start, NULL);
+}
+
+static void start(void *arg)
+{
+	pid_t parent = getpid();
+
+	(void)arg;
+	ix.pid = fork();
+	if (!ix.pid)
+		run_child(parent);
+	if (ix.pid > 0)
+		ix.pidfd = pidfd_open(ix.pid, 0);
+	if (ix.pidfd >= 0) {
+		ix.watch = watch_add(ix.pidfd, EPOLLIN, ended, NULL);
+		return;
+	}
+	note("images are not indexed yet: %s", strerror(errno));
+	if (ix.pid > 0) {
+		kill(ix.pid, SIGKILL);
+		waitpid(ix.pid, NULL, 0);
+	}
+	ix.pid = 0;
+	timer_set(&ix.again, LOOK_S * 1000, start, NULL);
+}
+
+void indexer_start(const char *dir, uint64_t rate)
+{
+	ix.dir = dir;
+	ix.rate = rate;
+	start(NULL);
+}
+
+void indexer_stop(void)
+{
+	timer_clear(&ix.again);
+	if (ix.pid > 0)
+		kill(ix.pid, SIGKILL);
+	/* it may be long in coming down (a disk that does not answer): init waits, we do not */
+	forget_child();
+}

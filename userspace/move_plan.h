@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * move_plan.h - a move's plan: what of the VM is at the destination already
+ *
+ * Nothing in a move waits for it but the release of memory that is to be kept, and
+ * nothing fails because of it.
+ */
+#ifndef TELEPAGE_MOVE_PLAN_H
+#define TELEPAGE_MOVE_PLAN_H
+
+#include "move_dst.h"
+#include "move_src.h"
+
+/* the source: what `prepare` says of it; then, if the answer is that a plan is wanted */
+void msrc_plan_ask(struct msrc *m, json_t *prepare);
+void msrc_plan_begin(struct msrc *m);
+void msrc_plan_frozen(struct msrc *m);
+void msrc_plan_keep(struct msrc *m);	/* it runs there: images may be kept */
+/* is one being written still? Then msrc_release() is called when it is there */
+bool msrc_plan_waits(struct msrc *m);
+void msrc_plan_drop(struct msrc *m);
+
+/* the destination: holds its regions if that is of use, and says so */
+bool mdst_plan_prepare(struct mdst *m, json_t *prepare);
+void mdst_plan_load(struct mdst *m);	/* a plan that has not begun by now is none */
+void mdst_plan_drop(struct mdst *m);
+
+#endif /* TELEPAGE_MOVE_PLAN_H */

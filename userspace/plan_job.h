@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * plan_job.h - what the workers' files share; not for the agent
+ */
+#ifndef TELEPAGE_PLAN_JOB_H
+#define TELEPAGE_PLAN_JOB_H
+
+#include "index.h"
+#include "plan_wire.h"
+#include "planner.h"
+
+/* what a worker is told when it is forked */
+struct plan_work {
+	struct plan_job job;
+	int fd;				/* to the other worker, or -1 */
+};
+
+int plan_send_main(int ctl, void *work);
+int plan_receive_main(int ctl, void *work);
+
+/* the file of a region here: descriptor or negative errno */
+int plan_open_region(const char *name);
+
+/* --- plan_find.c: which file has a page ---------------------------------------- */
+
+enum plan_kind { PLAN_KEPT, PLAN_DISK, PLAN_SHARED, PLAN_KINDS };
+
+struct plan_finder;
+
+/* where a page is: @file is a number for plan_file(), @block in 4 KiB */
+struct plan_place {
+	unsigned int file;
+	uint64_t block;
+};
+
+struct plan_finder *plan_finder_new(const struct plan_job *job, struct tp_nl *nl);
+void plan_finder_free(struct plan_finder *f);
+/* the table of region @region of the job: what it gets is found by later ones */
+void plan_finder_add(struct plan_finder *f, unsigned int region, uint64_t page,
+		     const uint8_t *prefix);
+void plan_finder_looked(struct plan_finder *f);	/* all pages were added */
+/* @last: where the page before it was found, or NULL; it may be @out */
+bool plan_find(struct plan_finder *f, unsigned int region, uint64_t page, const uint8_t *prefix,
+	       const struct plan_place *last, struct plan_place *out);
+/* a descriptor, or negative: it cannot be had (yet) */
+int plan_file(struct plan_finder *f, unsigned int file);
+enum plan_kind plan_file_kind(const struct plan_finder *f, unsigned int file);
+/* the kept image with @pages pages whose digests have this sum */
+bool plan_find_kept(const struct plan_finder *f, uint64_t pages, const digest_t sum,
+		    unsigned int *file);
+/* NULL: its digests are not known */
+const uint8_t *plan_file_digest(const struct plan_finder *f, const struct plan_place *p);
+
+/* --- plan_table.c: the first bytes of the digests that a region came with ------- */
+
+struct plan_table;
+
+/* of @region, to be written, and locked until plan_table_looked() or close; NULL: cannot be */
+struct plan_table *plan_table_make(struct tp_nl *nl, const char *region, const char *group);
+/* of another region, if that is of @group, older than @id, and the one it was made for */
+struct plan_table *plan_table_open(struct tp_nl *nl, const char *region, const char *group,
+				   uint32_t id);
+/* calls @fn for each region that has a table; those of regions that have gone are removed */
+void plan_table_each(struct tp_nl *nl, void (*fn)(const char *region, void *arg), void *arg);
+uint32_t plan_table_id(const struct plan_table *t);
+/* waits until its maker has looked at all pages, or has died */
+void plan_table_wait(struct plan_table *t);
+void plan_table_looked(struct plan_table *t);
+void plan_table_close(struct plan_table *t);
+uint64_t plan_table_pages(const struct plan_table *t);
+uint8_t (*plan_table_prefixes(struct plan_table *t))[PLAN_PREFIX];
+
+/* --- plan_keep.c ----------------------------------------------------------------- */
+
+/*
+ * @digests: of all pages, or NULL; 0 or a negative errno, and nothing is kept. @sum: by which
+ * the image is known (plan_sum())
+ */
+int plan_keep(const struct plan_job *job, unsigned int region, digest_t *digests, digest_t sum);
+/* SHA-256 of digests */
+int plan_sum(const digest_t *digests, uint64_t nr, digest_t sum);
+/* region @name, number @id, came with pages whose digests have this sum, and where it came from
+ * they were kept; false: that is not known
+ */
+bool plan_known(const char *name, uint32_t id, digest_t sum);
+
+#endif /* TELEPAGE_PLAN_JOB_H */

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * plan_receive.c - the destination's worker: which of the source's pages are here
+ */
+#include <endian.h>
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <sys/socket.h>
+
+#include "plan_job.h"
+#include "worker.h"
+
+/* pages that follow each other in a region and in a file, with the question about them */
+struct run {
+	unsigned int region;
+	uint64_t first, count;
+	struct plan_place place;
+	digest_t *known;		/* their digests, or NULL */
+};
+
+struct receiver {
+	const struct plan_job *job;
+	struct tp_nl *nl;
+	struct plan_wire wire;
+	struct plan_finder *finder;
+	uint64_t pages[MOVE_REGIONS_MAX];
+	uint64_t looked[MOVE_REGIONS_MAX];	/* pages before it were looked for */
+	uint64_t planned[MOVE_REGIONS_MAX];	/* and that was told to the module */
+	bool over[MOVE_REGIONS_MAX];	/* it is complete: nothing more to find */
+	bool fenced, looked_all;
+	/* regions whose image is here still, and where */
+	bool has_kept[MOVE_REGIONS_MAX];
+	unsigned int kept[MOVE_REGIONS_MAX];
+	/* in the order of their answers: those from @sent_nr on are still to be asked */
+	struct run *asked;
+	size_t nr_asked, sent_nr, answered, room;
+	uint64_t found[PLAN_KINDS], named, zero, runs;
+	uint64_t turn;			/* pages that were named in this turn */
+};
+
+/* --- questions ------------------------------------------------------------------------ */
+
+static struct run *new_run(struct receiver *v)
+{
+	if (v->nr_asked == v->room) {
+		v->room = v->room ? v->room * 2 : 256;
+		v->asked = realloc(v->asked, v->room * sizeof(*v->asked));
+		if (!v->asked)
+			abort();
+	}
+	return &v->asked[v->nr_asked++];
+}
+
+static void found_page(struct receiver *v, unsigned int region, uint64_t page,
+		       const struct plan_place *place)
+{
+	struct run *last = v->nr_asked ? &v->asked[v->nr_asked - 1] : NULL;
+
+	if (last && last->region == region && last->first + last->count == page &&
+	    last->place.file == place->file && last->place.block + last->count == place->block &&
+	    last->count < PLAN_PAGES_MAX) {
+		last->count++;
+		return;
+	}
+	*new_run(v) = (struct run){ .region = region, .first = page, .count = 1, .place = *place };
+}
+
+static int look_for(struct receiver *v, const uint8_t *body, size_t len)
+{
+	static const uint8_t zero[PLAN_PREFIX];
+	struct plan_place place, *last = NULL;
+	const uint8_t *bits = body + sizeof(struct plan_head), *prefix, *end = body + len;
+	struct plan_head h;
+	uint32_t i;
+
+	if (!plan_head(body, len, v->pages, v->job->nr, &h) ||
+	    len < sizeof(h) + (h.count + 7) / 8)
+		return -EPROTO;
+	v->turn += h.count;
+	if (v->turn > PLAN_TURN_MAX)
+		return -EPROTO;
+	prefix = bits + (h.count + 7) / 8;
+	for (i = 0; i < h.count; i++) {
+		if (!(bits[i / 8] >> i % 8 & 1)) {
+			plan_finder_add(v->finder, h.region, h.first + i, zero);
+			v->zero++;
+			last = NULL;
+			continue;
+		}
+		if (end - prefix < PLAN_PREFIX)
+			return -EPROTO;
+		plan_finder_add(v->finder, h.region, h.first + i, prefix);
+		if (plan_find(v->finder, h.region, h.first + i, prefix, last, &place)) {
+			found_page(v, h.region, h.first + i, &place);
+			last = &place;
+		} else {
+			last = NULL;
+		}
+		prefix += PLAN_PREFIX;
+	}
+	v->named += h.count;
+	/* in the first pass what is left out was said to be unchanged */
+	if (!v->looked_all && h.first + h.count > v->looked[h.region])
+		v->looked[h.region] = h.first + h.count;
+	return prefix == end ? 0 : -EPROTO;
+}
+
+/* the digests that we have of a run, all of them or none */
+static digest_t *known_digests(struct receiver *v, const struct run *run)
+{
+	digest_t *d = xcalloc(run->count, sizeof(*d));
+
+	for (uint64_t i = 0; i < run->count; i++) {
+		struct plan_place p = { run->place.file, run->place.block + i };
+		const uint8_t *one = plan_file_digest(v->finder, &p);
+
+		if (!one) {
+			free(d);
+			return NULL;
+		}
+		memcpy(d[i], one, sizeof(d[i]));
+	}
+	return d;
+}
+
+static void ask(struct receiver *v)
+{
+	for (; v->sent_nr < v->nr_asked; v->sent_nr++) {
+		struct run *run = &v->asked[v->sent_nr];
+		struct plan_head h = { htole32(run->region), htole32(run->count),
+				       htole64(run->first) };
+		digest_t sum = { 0 };
+
+		run->known = known_digests(v, run);
+		if (run->known && gnutls_hash_fast(GNUTLS_DIG_SHA256, run->known,
+						   run->count * sizeof(digest_t), sum))
+			memset(sum, 0, sizeof(sum));
+		plan_put(&v->wire, PLAN_ASK, &h, sizeof(h), sum, sizeof(sum));
+	}
+}
+
+/* --- answers -------------------------------------------------------------------------- */
+
+/* -EBUSY: the region is complete, -EEXIST, -EINVAL: the module will not have this one */
+static int load(struct receiver *v, const struct run *run, uint64_t from, uint64_t count,
+		const digest_t *digests)
+{
+	struct tp_extent e = {
+		.start = run->first + from,
+		.count = count,
+		.offset = (run->place.block + from) * TELEPAGE_PAGE_SIZE,
+		.digests = digests[from],
+	};
+	int fd = plan_file(v->finder, run->place.file), err;
+
+	if (v->over[run->region] || fd < 0)
+		return 0;
+	err = tp_region_origin(v->nl, v->job->region[run->region].name, fd, &e, 1, false, false);
+	if (err == -EBUSY)
+		v->over[run->region] = true;
+	if (!err) {
+		v->found[plan_file_kind(v->finder, run->place.file)] += count;
+		v->runs++;
+	}
+	return err == -EBUSY || err == -EEXIST || err == -EINVAL ? 0 : err;
+}
+
+/* of the pages that are what we have the digest of, or whose digest we did not have */
+static int load_matching(struct receiver *v, const struct run *run, const digest_t *theirs)
+{
+	uint64_t i, from;
+	int err = 0;
+
+	for (i = 0; i < run->count && !err; i++) {
+		for (from = i; i < run->count; i++)
+			if (digest_is_zero(theirs[i]) ||
+			    (run->known && memcmp(theirs[i], run->known[i], sizeof(digest_t))))
+				break;
+		if (i > from)
+			err = load(v, run, from, i - from, theirs);
+	}
+	return err;
+}
+
+static int answered(struct receiver *v, int type, const uint8_t *body, size_t len)
+{
+	struct run *run;
+	int err;
+
+	if (v->answered == v->sent_nr)
+		return -EPROTO;
+	run = &v->asked[v->answered++];
+	if (type == PLAN_SAME)
+		err = run->known && !len ? load_matching(v, run, run->known) : -EPROTO;
+	else
+		err = len == run->count * sizeof(digest_t) ?
+		      load_matching(v, run, (const digest_t *)body) : -EPROTO;
+	free(run->known);
+	run->known = NULL;
+	return err;
+}
+
+/* what was looked for and answered may be pushed if it was not found */
+static int tell_planned(struct receiver *v)
+{
+	for (unsigned int i = 0; i < v->job->nr; i++) {
+		int err;
+
+		if (v->planned[i] == v->looked[i])
+			continue;
+		err = tp_plan_planned(v->nl, v->job->region[i].name, v->looked[i]);
+		if (err)
+			return err;
+		v->planned[i] = v->looked[i];
+	}
+	return 0;
+}
+
+/* the answers come first in a turn: before anything else all of them are there */
+static int answers_end(struct receiver *v)
+{
+	if (v->answered != v->sent_nr)
+		return -EPROTO;
+	if (!v->sent_nr)
+		return 0;
+	v->answered = 0;
+	v->sent_nr = 0;
+	v->nr_asked = 0;
+	return tell_planned(v);
+}
+
+static int their_turn_ends(struct receiver *v)
+{
+	int err = v->nr_asked ? 0 : tell_planned(v);
+
+	v->turn = 0;
+	ask(v);
+	return err ? err : plan_end_turn(&v->wire);
+}
+
+/* --- what has not changed since it left from here ---------------------------------------- */
+
+/* KNOWN: is the image still here that was kept when it left? */
+static int look_for_kept(struct receiver *v, const uint8_t *body, size_t len)
+{
+	struct plan_list l;
+	unsigned int i;
+
+	if (len != sizeof(l) + sizeof(digest_t))
+		return -EPROTO;
+	memcpy(&l, body, sizeof(l));
+	i = le32toh(l.region);
+	if (l.nr || i >= v->job->nr || v->has_kept[i] || v->named)
+		return -EPROTO;
+	v->has_kept[i] = plan_find_kept(v->finder, v->pages[i], body + sizeof(l), &v->kept[i]);
+	if (v->has_kept[i])
+		plan_put(&v->wire, PLAN_HAVE, &l, sizeof(l), NULL, 0);
+	return 0;
+}
+
+static int unchanged(struct receiver *v, const uint8_t *body, size_t len)
+{
+	struct plan_list l;
+	struct plan_run *runs = plan_runs(body, len, v->pages, v->job->nr, &l);
+	int err = runs && v->has_kept[l.region] && !v->fenced ? 0 : -EPROTO;
+
+	for (uint32_t i = 0; !err && i < l.nr; i++) {
+		struct run run = { .region = l.region, .first = runs[i].first,
+				   .count = runs[i].count,
+				   .place = { v->kept[l.region], runs[i].first } };
+
+		/* a zero page has no digest and no need of one */
+		err = load_matching(v, &run, (const digest_t *)plan_file_digest(v->finder,
+										&run.place));
+	}
+	free(runs);
+	return err;
+}
+
+/* --- the fence ------------------------------------------------------------------------ */
+
+static int drop(struct receiver *v, const uint8_t *body, size_t len)
+{
+	struct plan_list l;
+	struct plan_run *runs = plan_runs(body, len, v->pages, v->job->nr, &l);
+	struct tp_extent *e;
+	int err;
+
+	if (!runs || v->fenced) {
+		free(runs);
+		return -EPROTO;
+	}
+	e = xcalloc(l.nr + 1, sizeof(*e));
+	for (uint32_t i = 0; i < l.nr; i++)
+		e[i] = (struct tp_extent){ .start = runs[i].first, .count = runs[i].count };
+	err = tp_plan_drop(v->nl, v->job->region[l.region].name, e, l.nr);
+	free(e);
+	free(runs);
+	return err;
+}
+
+static int fence(struct receiver *v)
+{
+	int err = 0;
+
+	if (v->fenced)
+		return -EPROTO;
+	v->fenced = true;
+	for (unsigned int i = 0; i < v->job->nr && !err; i++)
+		err = tp_plan_ready(v->nl, v->job->region[i].name);
+	return err;
+}
+
+/* --- the conversation ------------------------------------------------------------------- */
+
+static int converse(struct receiver *v)
+{
+	for (;;) {
+		const uint8_t *body;
+		size_t len;
+		int type = plan_get(&v->wire, &body, &len), err = 0;
+
+		if (type < 0)
+			return type;
+		if (type != PLAN_SAME && type != PLAN_DIGESTS)
+			err = answers_end(v);
+		if (err)
+			return err;
+		switch (type) {
+		case PLAN_PAGES:
+			err = look_for(v, body, len);
+			break;
+		case PLAN_SAME:
+		case PLAN_DIGESTS:
+			err = answered(v, type, body, len);
+			break;
+		case PLAN_LOOKED:
+			plan_finder_looked(v->finder);
+			v->looked_all = true;
+			memcpy(v->looked, v->pages, sizeof(v->looked));
+			break;
+		case PLAN_KNOWN:
+			err = look_for_kept(v, body, len);
+			break;
+		case PLAN_UNCHANGED:
+			err = unchanged(v, body, len);
+			break;
+		case PLAN_STALE:
+			err = drop(v, body, len);
+			break;
+		case PLAN_FENCE:
+			err = fence(v);
+			break;
+		case PLAN_TURN:
+			err = their_turn_ends(v);
+			break;
+		case PLAN_DONE:
+			return v->fenced ? 0 : -EPROTO;
+		default:
+			err = -EPROTO;
+		}
+		if (err)
+			return err;
+	}
+}
+
+int plan_receive_main(int ctl, void *work)
+{
+	const struct plan_work *w = work;
+	struct receiver v = { .job = &w->job };
+	uint64_t begun = now_ms();
+	int err = tp_nl_open(&v.nl);
+
+	for (unsigned int i = 0; i < w->job.nr; i++)
+		v.pages[i] = w->job.region[i].pages;
+	plan_wire_init(&v.wire, w->fd);
+	if (!err) {
+		v.finder = plan_finder_new(&w->job, v.nl);
+		err = converse(&v);
+	}
+	worker_say(ctl, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"side", "destination", "error", err ? strerror(-err) : "",
+		"named", (json_int_t)v.named, "zero", (json_int_t)v.zero,
+		"kept", (json_int_t)v.found[PLAN_KEPT], "disk", (json_int_t)v.found[PLAN_DISK],
+		"shared", (json_int_t)v.found[PLAN_SHARED], "extents", (json_int_t)v.runs,
+		"sent_bytes", (json_int_t)v.wire.sent, "received_bytes", (json_int_t)v.wire.got,
+		"ms", (json_int_t)(now_ms() - begun)));
+	while (worker_heard(ctl, true) >= 0)
+		;
+	return 0;
+}

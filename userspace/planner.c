@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * planner.c - the agent's hold on the workers that plan
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "images.h"
+#include "plan_job.h"
+#include "worker.h"
+
+struct planner {
+	struct worker *worker;
+	struct plan_job job;
+	bool receives;
+	bool keeps, told_to;		/* images; told now, or when the plan has ended */
+	json_t *report;
+	planner_fn fn;
+	void *arg;
+};
+
+void plan_group(struct plan_job *job, const char *group, const char *otherwise)
+{
+	job->common = group && name_ok(group) && strcmp(group, otherwise) != 0;
+	snprintf(job->group, sizeof(job->group), "%s", job->common ? group : otherwise);
+}
+
+void plan_region(struct plan_job *job, const char *name, uint64_t bytes)
+{
+	if (job->nr == MOVE_REGIONS_MAX)
+		return;
+	snprintf(job->region[job->nr].name, sizeof(job->region[0].name), "%s", name);
+	job->region[job->nr++].pages = bytes / TELEPAGE_PAGE_SIZE;
+}
+
+static void release(const struct plan_job *job, unsigned int nr)
+{
+	/* one that is complete, or was deleted, waits for nothing either */
+	for (unsigned int i = 0; i < nr; i++)
+		tp_plan_planned(agent.nl, job->region[i].name, job->region[i].pages);
+}
+
+void planner_let_go(const struct plan_job *job)
+{
+	release(job, job->nr);
+}
+
+bool planner_hold(const struct plan_job *job)
+{
+	struct images_entry *v = NULL;
+	/* of several VMs those to come will find it, even if there is nothing to be found yet */
+	bool useful = job->common;
+	size_t n = 0, i;
+
+	if (!useful && !images_list(agent.images, job->group, &v, &n))
+		for (i = 0; i < n; i++)
+			useful |= v[i].indexed && !v[i].err;
+	images_free(v, n);
+	if (!useful)
+		return false;
+	for (i = 0; i < job->nr; i++)
+		if (tp_plan_hold(agent.nl, job->region[i].name)) {
+			note("region %s: its plan is given up: %s", job->region[i].name,
+			     tp_nl_error(agent.nl));
+			release(job, i);
+			return false;
+		}
+	return true;
+}
+
+static void planner_free(struct planner *p)
+{
+	if (p->receives)
+		planner_let_go(&p->job);
+	json_decref(p->report);
+	loop_free(p);
+}
+
+static void tell_report(struct planner *p)
+{
+	const char *error = json_string_value(json_object_get(p->report, "error"));
+	char *text = json_dumps(p->report, JSON_COMPACT);
+
+	note("plan of %s: %s%s", p->job.region[0].name, error && *error ? "broken off: " : "",
+	     text ? text : "?");
+	free(text);
+}
+
+static void finished(struct planner *p)
+{
+	const char *error = json_string_value(json_object_get(p->report, "error"));
+	json_t *report = error && *error ? NULL : p->report;
+
+	worker_kill(p->worker);
+	p->fn(report, p->arg);
+	planner_free(p);
+}
+
+static void line(struct worker *w, json_t *msg, void *arg)
+{
+	struct planner *p = arg;
+
+	(void)w;
+	if (!p->report) {
+		p->report = json_incref(msg);
+		tell_report(p);
+		if (p->told_to)
+			worker_tell(p->worker, 'K');
+		if (!p->keeps)
+			finished(p);
+		return;
+	}
+	json_decref(p->report);
+	p->report = json_incref(msg);
+	if (json_object_get(msg, "error"))
+		note("not all of the memory of %s is kept: %s", p->job.region[0].name,
+		     json_string_value(json_object_get(msg, "error")));
+	finished(p);
+}
+
+static void ended(struct worker *w, int status, void *arg)
+{
+	struct planner *p = arg;
+
+	(void)w;
+	note("plan of %s: its worker died (%d)", p->job.region[0].name, status);
+	p->fn(NULL, p->arg);
+	planner_free(p);
+}
+
+static const struct worker_ops send_ops = {
+	.name = "telepage-plan", .main = plan_send_main, .line = line, .ended = ended,
+};
+
+static const struct worker_ops receive_ops = {
+	.name = "telepage-plan", .main = plan_receive_main, .line = line, .ended = ended,
+};
+
+static struct planner *start(int fd, const struct plan_job *job, bool receives, bool keeps,
+			     planner_fn fn, void *arg)
+{
+	struct plan_work work = { .job = *job, .fd = fd };
+	struct planner *p = xcalloc(1, sizeof(*p));
+
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, 0);		/* the worker may wait */
+	p->job = *job;
+	p->receives = receives;
+	p->keeps = keeps;
+	p->fn = fn;
+	p->arg = arg;
+	p->worker = worker_start(receives ? &receive_ops : &send_ops, &work, &fd, fd >= 0, p);
+	if (!p->worker)
+		note("plan of %s: no worker: %s", job->region[0].name, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (p->worker)
+		return p;
+	planner_free(p);
+	return NULL;
+}
+
+struct planner *planner_receive(int fd, const struct plan_job *job, planner_fn fn, void *arg)
+{
+	return start(fd, job, true, false, fn, arg);
+}
+
+struct planner *planner_send(int fd, const struct plan_job *job, bool keeps, planner_fn fn,
+			     void *arg)
+{
+	return start(fd, job, false, keeps, fn, arg);
+}
+
+struct greet *planner_connect(const struct target *t, const char *token, connect_fn fn, void *arg)
+{
+	json_t *first = transport_hello("plan");
+
+	json_object_set_new(first, "link", json_string(token));
+	return transport_connect(t, first, fn, arg);
+}
+
+bool planner_accept(int fd, const char *refusal)
+{
+	if (!transport_answer(fd, refusal) && !refusal)
+		return true;
+	close(fd);
+	return false;
+}
+
+void planner_frozen(struct planner *p)
+{
+	if (p)
+		worker_tell(p->worker, 'F');
+}
+
+void planner_keep(struct planner *p)
+{
+	if (p->told_to)
+		return;
+	p->told_to = true;
+	if (p->report)
+		worker_tell(p->worker, 'K');
+}
+
+void planner_end(struct planner *p)
+{
+	if (!p)
+		return;
+	worker_kill(p->worker);
+	planner_free(p);
+}
