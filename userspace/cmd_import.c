@@ -171,9 +171,9 @@ int cmd_import(int argc, char **argv)
 		if (v.listener < 0)
 			return TP_FAILED;
 	}
-	c = agent_talk(sock, json_pack("{s:s, s:s, s:s, s:i, s:b, s:s*, s:o}", "cmd", "import",
+	c = agent_talk(sock, json_pack("{s:s, s:s, s:s, s:i, s:b, s:s*, s:b, s:o}", "cmd", "import",
 				       "region", v.region, "export", export, "bulk", bulk,
-				       "push", push, "group", group,
+				       "push", push, "group", group, "uffd", !!v.uffd,
 				       "target", target_to_json(&target)),
 		       got_line, &v);
 	if (v.uffd)

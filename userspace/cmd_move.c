@@ -143,14 +143,15 @@ static void show_progress(struct view *v, json_t *c)
 static void show_done(struct view *v, json_t *r)
 {
 	char ram[TP_FMT_LEN], wire[TP_FMT_LEN], zero[TP_FMT_LEN], demand[TP_FMT_LEN],
-	     push[TP_FMT_LEN], total[TP_FMT_LEN], line[900];
+	     push[TP_FMT_LEN], total[TP_FMT_LEN], file[TP_FMT_LEN], line[900];
 	int n;
 
-	n = snprintf(line, sizeof(line), "%s: %s at %s, %s pages (%s): %s zero, %s demanded, %s pushed; %s on the wire",
+	n = snprintf(line, sizeof(line), "%s: %s at %s, %s pages (%s): %s zero, %s from files there, %s demanded, %s pushed; %s on the wire",
 		     v->vm, !strcmp(str(r, "status"), "complete") ? "complete" : "running",
 		     str(r, "to"), tp_fmt_count(total, sizeof(total), num(r, "pages_total")),
 		     tp_fmt_size(ram, sizeof(ram), num(r, "ram_bytes")),
 		     tp_fmt_count(zero, sizeof(zero), num(r, "pages_zero")),
+		     tp_fmt_count(file, sizeof(file), num(r, "pages_file")),
 		     tp_fmt_count(demand, sizeof(demand), num(r, "pages_demand")),
 		     tp_fmt_count(push, sizeof(push), num(r, "pages_push")),
 		     tp_fmt_size(wire, sizeof(wire), num(r, "wire_bytes")));

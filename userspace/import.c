@@ -403,6 +403,7 @@ const char *import_begin(const struct import_request *req, struct conn *watcher)
 	m->bulk = req->bulk;
 	m->push = req->push;
 	plan_group(&m->job, req->group, req->region);
+	m->job.alone = req->uffd;
 	watchers_add(&m->watchers, watcher);
 	tell_state(m);
 	m->peer = peer_connect(&m->target, &peer_ops, m);

@@ -15,6 +15,7 @@ struct import_request {
 	struct target target;
 	unsigned int bulk;
 	bool push;
+	bool uffd;			/* a VMM will be attached to the region */
 	const char *group;		/* whose files may have its pages; may be NULL */
 };
 

@@ -91,17 +91,18 @@ static const char *do_move(struct conn *c, json_t *msg)
 static const char *do_import(struct conn *c, json_t *msg)
 {
 	struct import_request req = { .push = true };
-	int bulk, push;
+	int bulk, push, uffd = 0;
 
-	if (json_unpack(msg, "{s:s, s:s, s:i, s:b, s?s}", "region", &req.region,
+	if (json_unpack(msg, "{s:s, s:s, s:i, s:b, s?s, s?b}", "region", &req.region,
 			"export", &req.export, "bulk", &bulk, "push", &push,
-			"group", &req.group) ||
+			"group", &req.group, "uffd", &uffd) ||
 	    !target_from_json(&req.target, json_object_get(msg, "target")))
 		return "bad request";
 	if (bulk < 1 || bulk > TELEPAGE_LANE_MAX)
 		return "bad number of bulk lanes";
 	req.bulk = bulk;
 	req.push = push;
+	req.uffd = uffd;
 	return import_begin(&req, c);
 }
 

@@ -134,7 +134,8 @@ static void add_own(struct plan_finder *f)
 		struct file *file = add_file(f, PLAN_SHARED, -1, name);
 
 		f->own[i] = f->nr - 1;
-		file->table = plan_table_make(f->nl, name, f->job->group);
+		if (!f->job->alone)
+			file->table = plan_table_make(f->nl, name, f->job->group);
 		if (file->table && plan_table_id(file->table) < f->oldest)
 			f->oldest = plan_table_id(file->table);
 	}

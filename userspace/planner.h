@@ -17,6 +17,7 @@ struct planner;
 struct plan_job {
 	char group[TELEPAGE_NAME_MAX + 1];	/* only files of it are used */
 	bool common;			/* it is no name of a VM: it may have several */
+	bool alone;			/* its regions will be attached to: no files for others */
 	unsigned int nr;
 	struct {
 		char name[TELEPAGE_NAME_MAX + 1];
