@@ -277,8 +277,8 @@ int cmd_agent(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
-	struct options o = { .listen = ":4790", .socket = TP_AGENT_SOCKET };
-	const char *dir = NULL, *why, *empty;
+	struct options o = { .socket = TP_AGENT_SOCKET };
+	const char *dir = NULL, *hook = NULL, *why, *empty;
 	double seconds = 30;
 	int c, err;
 
@@ -310,7 +310,7 @@ int cmd_agent(int argc, char **argv)
 		case SOCKET: o.socket = optarg; break;
 		case DIR: dir = optarg; break;
 		case VM_DIR: agent.vm_dir = optarg; break;
-		case HOOK: agent.hook = optarg; break;
+		case HOOK: hook = optarg; break;
 		case STATE: agent.state = optarg; break;
 		case ORPHAN:
 			if (!tp_parse_seconds(optarg, &seconds) || seconds > ORPHAN_MAX_S)
@@ -335,6 +335,14 @@ int cmd_agent(int argc, char **argv)
 	}
 	if (optind < argc)
 		return tp_usage(argv[0], "too many arguments");
+	if (o.no_listen && o.listen)
+		return tp_usage(argv[0], "--listen or --no-listen");
+	if (!o.listen)
+		o.listen = ":4790";
+	if (hook && access(hook, X_OK))
+		return tp_fail("agent: --hook %s: %s", hook, strerror(errno));
+	if (hook)
+		agent.hook = hook;
 	err = o.no_listen ? 0 : listen_resolve(o.listen, &o.at, &why);
 	if (err == -EINVAL)
 		return tp_usage(argv[0], "--listen '%s': %s", o.listen, why);

@@ -343,7 +343,8 @@ int cmd_agent_init(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
-	const char *empty;
+	const char *empty, *why, *names;
+	char first[65];
 	int c;
 
 	opt.dir = TP_KEYS_DIR;
@@ -377,6 +378,10 @@ int cmd_agent_init(int argc, char **argv)
 		return tp_usage(argv[0], "--name goes with --ca");
 	if (opt.days && !opt.ca && !opt.issue)
 		return tp_usage(argv[0], "--days goes with --ca or --issue");
+	names = opt.issue ? opt.issue : opt.name;
+	why = names ? issue_bad_names(names, first, sizeof(first)) : NULL;
+	if (why)
+		return tp_usage(argv[0], "'%s' %s", names, why);
 	if (!opt.days)
 		opt.days = ISSUE_DAYS;
 	umask(022);

@@ -164,7 +164,7 @@ int cmd_import(int argc, char **argv)
 		return tp_usage(argv[0], "--from '%s': %s", from, why);
 	why = target_resolve(&target, from);
 	if (why)
-		return tp_fail("%s: %s", from, why);
+		return tp_fail("import %s: %s: %s", v.region, from, why);
 	if (v.uffd) {
 		/* now, so that a path that cannot be had stops everything */
 		v.listener = attach_listen(v.uffd, 0600, 0, 0);

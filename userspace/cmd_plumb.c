@@ -336,7 +336,7 @@ int cmd_plumb(int argc, char **argv)
 		words = matches(s, argv + optind, nr);
 	}
 	if (!words)
-		return tp_usage(argv[0], "there is no such step");
+		return tp_usage(argv[0], nr ? "there is no such step" : "which step?");
 	if (nr - words != (int)s->nr_args)
 		return tp_usage(argv[0], "%s%s%s takes %u argument%s", s->name, s->name2 ? " " : "",
 				s->name2 ? s->name2 : "", s->nr_args, s->nr_args == 1 ? "" : "s");

@@ -210,7 +210,7 @@ static int sign_by(gnutls_x509_crt_t crt, const struct issued *ca)
 }
 
 /* the first one is shown, compared and given to --to; the others only have to match */
-static const char *bad_names(const char *names, char *first, size_t len)
+const char *issue_bad_names(const char *names, char *first, size_t len)
 {
 	char *copy = xstrdup(names), *next = copy, *name;
 	const char *why = NULL;
@@ -242,7 +242,7 @@ bool issue_host(struct issued *out, const struct issued *ca, const char *names, 
 	int ret;
 
 	memset(out, 0, sizeof(*out));
-	why = bad_names(names, cn, sizeof(cn));
+	why = issue_bad_names(names, cn, sizeof(cn));
 	if (why) {
 		snprintf(err, len, "'%s' %s", names, why);
 		return false;

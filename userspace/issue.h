@@ -23,6 +23,8 @@ struct issued {
 void issued_free(struct issued *i);
 bool issue_ca(struct issued *out, char *err, size_t len);
 /* @names: NAME[,NAME...], host names or addresses, the first is who it is */
+/* NULL, with @first of @len bytes the first one; or why @names are none */
+const char *issue_bad_names(const char *names, char *first, size_t len);
 bool issue_host(struct issued *out, const struct issued *ca, const char *names, int days,
 		char *err, size_t len);
 

@@ -106,6 +106,10 @@ wrong "is no size" create vm0 4Q
 wrong "bad port" move vm0 --to h:x
 wrong "bad port" import r --from '[::1]:0'
 wrong "'\[' without" move vm0 --to '[::1'
+wrong "is no list of host names" agent init --ca --name 'a b'
+wrong "is no list of host names" agent init --issue 'a b'
+wrong "or --no-listen" agent --listen :4790 --no-listen
+wrong "which step" plumb
 wrong "go with nothing else" move vm0 --forget --abort
 wrong "--yes goes with" move vm0 --to h --yes
 wrong "needs --yes" move vm0 --forget
