@@ -167,6 +167,9 @@ static unsigned int tp_import_take_wants(struct tp_region *r, u8 *buf)
 	pgoff_t limit = tp_want_limit(r);
 	unsigned int n = 0;
 
+	/* Held for good: what its files have is not used, so it has to come. */
+	if (o && READ_ONCE(o->held) && !READ_ONCE(o->planner))
+		o = NULL;
 	if (test_and_clear_bit(TP_WANT_AGAIN, &r->want_flags))
 		r->want_pos = 0;
 	while (n < TP_LIST_MAX && r->want_pos < limit) {

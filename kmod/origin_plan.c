@@ -152,6 +152,8 @@ static int tp_plan_socket(struct notifier_block *nb, unsigned long state, void *
 			mutex_lock(&tp_ctl_mutex);
 			if (tp_plan_is_of(r, n)) {
 				WRITE_ONCE(r->origin->planner, 0);
+				/* what was left out is offered as well */
+				set_bit(TP_WANT_AGAIN, &r->want_flags);
 				tp_plan_limit(r, ULONG_MAX);
 			}
 			mutex_unlock(&tp_ctl_mutex);
