@@ -155,7 +155,11 @@ void move_dst_accept_plan(int fd, struct plink *l)
 	struct mdst *m = l->move[0] ? mdst_find(l->move) : NULL;
 	bool wanted = m && m->link == l && m->held && m->state < DST_LOADING;
 
-	if (!planner_accept(fd, wanted ? NULL : "no move waits for a plan here"))
+	if (!wanted) {
+		planner_accept(fd, "no move waits for a plan here");
+		return;
+	}
+	if (!planner_accept(fd, NULL))
 		return;
 	m->held = false;		/* the planner's from here */
 	m->planner = planner_receive(fd, &m->plan, received, m);

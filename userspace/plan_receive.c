@@ -20,6 +20,7 @@ struct run {
 
 struct receiver {
 	const struct plan_job *job;
+	int ctl;
 	struct tp_nl *nl;
 	struct plan_wire wire;
 	struct plan_finder *finder;
@@ -174,7 +175,8 @@ static int load_matching(struct receiver *v, const struct run *run, const digest
 	for (i = 0; i < run->count && !err; i++) {
 		for (from = i; i < run->count; i++)
 			if (digest_is_zero(theirs[i]) ||
-			    (run->known && memcmp(theirs[i], run->known[i], sizeof(digest_t))))
+			    (run->known &&
+			     memcmp(theirs[i], run->known[i], sizeof(digest_t)) != 0))
 				break;
 		if (i > from)
 			err = load(v, run, from, i - from, theirs);
@@ -308,6 +310,8 @@ static int fence(struct receiver *v)
 	v->fenced = true;
 	for (unsigned int i = 0; i < v->job->nr && !err; i++)
 		err = tp_plan_ready(v->nl, v->job->region[i].name);
+	if (!err)
+		worker_say(v->ctl, json_pack("{s:b}", "ready", true));
 	return err;
 }
 
@@ -367,7 +371,7 @@ static int converse(struct receiver *v)
 int plan_receive_main(int ctl, void *work)
 {
 	const struct plan_work *w = work;
-	struct receiver v = { .job = &w->job };
+	struct receiver v = { .job = &w->job, .ctl = ctl };
 	uint64_t begun = now_ms();
 	int err = tp_nl_open(&v.nl);
 
@@ -387,5 +391,12 @@ int plan_receive_main(int ctl, void *work)
 		"ms", (json_int_t)(now_ms() - begun)));
 	while (worker_heard(ctl, true) >= 0)
 		;
+	for (size_t i = v.answered; i < v.nr_asked; i++)
+		free(v.asked[i].known);
+	free(v.asked);
+	if (v.finder)
+		plan_finder_free(v.finder);
+	plan_wire_free(&v.wire);
+	tp_nl_close(v.nl);
 	return 0;
 }

@@ -570,5 +570,13 @@ int plan_send_main(int ctl, void *work)
 	while ((what = worker_heard(ctl, true)) >= 0)
 		if (what == 'K')
 			keep_all(&s, err >= 0 && w->fd >= 0);
+	for (unsigned int i = 0; i < s.job->nr; i++) {
+		free(s.r[i].digests);
+		free(s.r[i].changed);
+		free(s.r[i].todo.v);
+		free(s.r[i].stale.v);
+	}
+	plan_wire_free(&s.wire);
+	tp_nl_close(s.nl);
 	return 0;
 }

@@ -16,6 +16,7 @@ struct planner {
 	struct worker *worker;
 	struct plan_job job;
 	bool receives;
+	bool ready;			/* what it has found is used */
 	bool keeps, told_to;		/* images; told now, or when the plan has ended */
 	json_t *report;
 	planner_fn fn;
@@ -41,6 +42,16 @@ static void release(const struct plan_job *job, unsigned int nr)
 	/* one that is complete, or was deleted, waits for nothing either */
 	for (unsigned int i = 0; i < nr; i++)
 		tp_plan_planned(agent.nl, job->region[i].name, job->region[i].pages);
+}
+
+/* What is held for good is not used, so it has to come from the peer. */
+static void forget(const struct plan_job *job)
+{
+	for (unsigned int i = 0; i < job->nr; i++) {
+		const struct tp_extent all = { .count = job->region[i].pages };
+
+		tp_plan_drop(agent.nl, job->region[i].name, &all, 1);
+	}
 }
 
 void planner_let_go(const struct plan_job *job)
@@ -73,6 +84,8 @@ bool planner_hold(const struct plan_job *job)
 
 static void planner_free(struct planner *p)
 {
+	if (p->receives && !p->ready)
+		forget(&p->job);
 	if (p->receives)
 		planner_let_go(&p->job);
 	json_decref(p->report);
@@ -104,6 +117,10 @@ static void line(struct worker *w, json_t *msg, void *arg)
 	struct planner *p = arg;
 
 	(void)w;
+	if (json_object_get(msg, "ready")) {
+		p->ready = true;
+		return;
+	}
 	if (!p->report) {
 		p->report = json_incref(msg);
 		tell_report(p);

@@ -61,7 +61,11 @@ void serve_accept_plan(int fd, struct plink *l)
 		err = *e.region ? tp_region_get(agent.nl, e.region, &r) : -EINVAL;
 		tp_export_clear(&e);
 	}
-	if (!planner_accept(fd, err ? "nothing is planned here" : NULL))
+	if (err) {
+		planner_accept(fd, "nothing is planned here");
+		return;
+	}
+	if (!planner_accept(fd, NULL))
 		return;
 	plan_group(&job, NULL, r.name);
 	plan_region(&job, r.name, r.size);
