@@ -52,7 +52,7 @@ int tp_plan_hold(struct tp_region *r, struct net *net, u32 portid, struct netlin
 
 /**
  * tp_plan_drop - pages come from the peer, whatever files have them
- * @r: the region, importing
+ * @r: the region, importing, or held until it does
  * @first: page
  * @count: pages, all in range
  * @extack: where to say why not
@@ -66,14 +66,15 @@ int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count,
 	int err;
 
 	lockdep_assert_held(&tp_ctl_mutex);
-	if (!r->link || !r->origin) {
+	if (!r->origin || (!r->link && !r->origin->held)) {
 		NL_SET_ERR_MSG(extack, "the region has no peer that has the pages, or no files");
 		return -EINVAL;
 	}
 	err = tp_origin_take_out(r->origin, first, first + count - 1);
 	/* what was left out when it was offered is wanted now */
 	set_bit(TP_WANT_AGAIN, &r->want_flags);
-	tp_link_kick(r->link);
+	if (r->link)
+		tp_link_kick(r->link);
 	return err;
 }
 
