@@ -8,6 +8,8 @@
 #
 # runs in the emulated host, and prints its figures with `figure`. It leaves the
 # host as it was: what is made with the functions here is taken away at its end.
+# One with "# host:" instead runs on this machine, with . "$BENCH/lib.sh", and takes
+# nothing of it but a CPU and memory.
 
 set -eu
 command -v telepage >/dev/null || { echo "the tool was not built: make tool" >&2; exit 1; }
@@ -62,6 +64,8 @@ figure() {
 time_kind() {
 	if [ -n "$LAB_ICOUNT" ]; then
 		echo "deterministic time (1 ns per instruction, one CPU)"
+	elif [ "$LAB_KERNEL" = host ]; then
+		echo "this machine ($LAB_ACCEL)"
 	else
 		echo "$LAB_ACCEL, wall-clock time"
 	fi
@@ -69,7 +73,7 @@ time_kind() {
 
 # --- regions, links ---------------------------------------------------------
 
-regions='' exports='' links=''
+regions='' exports='' links='' sites=''
 
 # region NAME SIZE
 region() {
@@ -109,8 +113,7 @@ forget_all() {
 forget() {
 	status=$?
 	forget_all
-	ip netns del src 2>/dev/null || :
-	ip netns del dst 2>/dev/null || :
+	[ -z "$sites" ] || for site in $sites; do ip netns del "$site" 2>/dev/null || :; done
 	exit $status
 }
 trap forget EXIT
@@ -125,6 +128,7 @@ export DST
 
 # two_sites: src and dst, joined by a link that has no delay yet
 two_sites() {
+	sites='src dst'
 	ip netns add src
 	ip netns add dst
 	ip link add name v netns src type veth peer name v netns dst
