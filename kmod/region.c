@@ -12,6 +12,7 @@
 #include <linux/ctype.h>
 #include <linux/mm.h>
 #include <linux/netlink.h>
+#include <linux/random.h>
 #include <linux/vmalloc.h>
 #include "link.h"
 #include "origin.h"
@@ -164,6 +165,12 @@ struct tp_region *tp_region_new(const char *name, u64 size, umode_t mode, kuid_t
 	if (err)
 		goto err;
 
+	/*
+	 * Numbers rise, and those of an earlier life of the module do not come again: who
+	 * remembers a region by its number must not find another one.
+	 */
+	if (!next)
+		next = get_random_u32() >> 2;
 	err = xa_alloc_cyclic(&tp_regions, &r->id, r, xa_limit_31b, &next, GFP_KERNEL);
 	if (err < 0) {
 		tp_sysfs_del(r);

@@ -31,12 +31,11 @@ static struct attr64 attr64(int type, uint64_t value)
 static void put_extent(struct nl_msg **msg, const struct tp_extent *e)
 {
 	size_t len = offsetof(struct extent, digests);
-	struct extent x = {
-		.start = attr64(TELEPAGE_A_EXTENT_START, e->start),
-		.count = attr64(TELEPAGE_A_EXTENT_COUNT, e->count),
-		.offset = attr64(TELEPAGE_A_EXTENT_OFFSET, e->offset),
-	};
+	struct extent x;		/* large: only what is sent is set */
 
+	x.start = attr64(TELEPAGE_A_EXTENT_START, e->start);
+	x.count = attr64(TELEPAGE_A_EXTENT_COUNT, e->count);
+	x.offset = attr64(TELEPAGE_A_EXTENT_OFFSET, e->offset);
 	if (e->digests) {
 		size_t bytes = e->count * TELEPAGE_DIGEST_SIZE;
 

@@ -56,6 +56,7 @@ struct sender {
 	uint64_t pages[MOVE_REGIONS_MAX];
 	struct digest_opts opts;
 	unsigned int block;
+	uint64_t turn_ms;		/* the last one's, until it was answered */
 	struct piece ahead[PIECES];	/* hashed, to be named in our next turn */
 	unsigned int nr_ahead;
 	bool offered, looked, fenced;
@@ -271,9 +272,10 @@ static int hash_ahead(struct sender *s)
 		left -= p.run.count;
 	}
 	took = now_ms() - begin;
-	if (took < BLOCK_SHORT_MS && s->block < PLAN_PAGES_MAX)
+	/* On a long line most of a turn is waiting: then more goes into one. */
+	if ((took < BLOCK_SHORT_MS || 2 * took < s->turn_ms) && s->block < PLAN_PAGES_MAX)
 		s->block *= 2;
-	else if (took > BLOCK_LONG_MS && s->block > BLOCK_MIN)
+	else if (took > BLOCK_LONG_MS && took > s->turn_ms / 2 && s->block > BLOCK_MIN)
 		s->block /= 2;
 	return err;
 }
@@ -416,6 +418,7 @@ static int offer(struct sender *s)
 static int converse(struct sender *s)
 {
 	int err = offer(s);
+	uint64_t begin;
 
 	if (!err)
 		err = hash_ahead(s);
@@ -444,12 +447,14 @@ static int converse(struct sender *s)
 			err = wait_for_fence(s);
 			continue;
 		}
+		begin = now_ms();
 		err = plan_end_turn(&s->wire);
 		/* while the other side looks for what we have named */
 		if (!err)
 			err = hash_ahead(s);
 		if (!err)
 			err = answer(s);
+		s->turn_ms = now_ms() - begin;
 	}
 	return err;
 }
@@ -485,7 +490,8 @@ static int begin_dirty(struct sender *s, unsigned int i, struct tp_region *now)
 	if (err)
 		return err;
 	r->harvests = now->harvests;
-	if (now->harvests != clears || !plan_known(now->name, now->id, r->sum)) {
+	if (now->harvests != clears || !now->importing ||
+	    !plan_known(now->name, now->id, r->sum)) {
 		free(r->changed);
 		r->changed = NULL;
 	}

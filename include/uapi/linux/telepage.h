@@ -302,7 +302,7 @@ enum {
 	TELEPAGE_A_REGION_BITMAP,	/* binary */
 	TELEPAGE_A_REGION_STATS,	/* nest, TELEPAGE_A_STATS_* */
 	TELEPAGE_A_REGION_HARVESTS,	/* u64, REGION_DIRTY with CLEAR: has somebody else? */
-	TELEPAGE_A_REGION_ID,		/* u32, higher for younger ones, never 0 */
+	TELEPAGE_A_REGION_ID,		/* u32, higher for younger ones, begins at random */
 
 	__TELEPAGE_A_REGION_MAX,
 	TELEPAGE_A_REGION_MAX = __TELEPAGE_A_REGION_MAX - 1
