@@ -61,11 +61,11 @@ static int show_json(const struct images_entry *v, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		const struct images_entry *e = &v[i];
-		json_t *o = json_pack("{ss ss ss ss*}", "group", e->group, "name", e->name,
-				      "kind", e->kept ? "kept" : "disk", "path", e->path);
+		json_t *o = json_pack("{ss ss ss}", "group", e->group, "name", e->name,
+				      "kind", e->kept ? "kept" : "disk");
 
 		/* a path is bytes, and may be no UTF-8 */
-		if (!json_object_get(o, "path"))
+		if (json_object_set_new(o, "path", json_string(e->path)))
 			json_object_set_new(o, "path", json_null());
 		json_object_set_new(o, "size", e->err ? json_null() : json_integer(e->size));
 		json_object_set_new(o, "bytes", e->err ? json_null() : json_integer(e->bytes));
@@ -261,7 +261,10 @@ static int index_one(const struct images_entry *e)
 			       e->path);
 	if (err == -EBUSY)
 		return tp_fail("images index: %s is being indexed already", e->path);
-	return tp_fail("images index: %s: %s", e->path, strerror(-err));
+	if (err == -EEXIST)
+		return tp_fail("images index: %s (or that with .tmp) is there and is no index: move it away",
+			       e->index);
+	return tp_fail("images index: %s, of %s: %s", e->index, e->path, strerror(-err));
 }
 
 static int do_index(const struct images_opts *o, int argc, char **argv)

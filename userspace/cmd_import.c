@@ -156,7 +156,7 @@ int cmd_import(int argc, char **argv)
 	if (!tp_name_ok(v.region) || !tp_name_ok(export))
 		return tp_usage(argv[0], "a name is " TP_NAME_RULE);
 	if (group && !tp_name_ok(group))
-		return tp_usage(argv[0], "--group: a name is " TP_NAME_RULE);
+		return tp_usage(argv[0], "--group '%s' is no name: " TP_NAME_RULE, group);
 	if (!from)
 		return tp_usage(argv[0], "--from which host?");
 	why = target_check(from);

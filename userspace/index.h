@@ -20,7 +20,8 @@ typedef void (*index_progress_fn)(uint64_t done, uint64_t total, void *arg);	/* 
 /*
  * Makes the index @path of what @fd is, by way of @path.tmp; a block that the end of the file
  * cuts is not in it. 0 or a negative errno, and then @path is as it was: -ESTALE: the file has
- * changed meanwhile, -EBUSY: somebody else is making the same index, -EFBIG: over 16 TiB.
+ * changed meanwhile, -EBUSY: somebody else is making the same index, -EEXIST: what is there (or
+ * @path.tmp) is something else, -EFBIG: over 16 TiB.
  * @o and @progress may be NULL.
  */
 int index_build(int fd, const char *path, const struct digest_opts *o, index_progress_fn progress,

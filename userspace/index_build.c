@@ -254,6 +254,29 @@ static int fill(struct build *b)
 	       0 : -ESTALE;
 }
 
+/*
+ * Is what is there, if anything, an index, so that it may be replaced? Or one that was
+ * being written (@partly): its header comes last.
+ */
+static int check_ours(const char *path, bool partly)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	static const uint8_t none[sizeof(INDEX_MAGIC) - 1];
+	uint8_t magic[sizeof(none)] = { 0 };
+	struct stat st;
+	ssize_t n;
+	bool ours;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : errno == ELOOP || errno == ENXIO ? -EEXIST : -errno;
+	n = fstat(fd, &st) || !S_ISREG(st.st_mode) ? -1 : read(fd, magic, sizeof(magic));
+	close(fd);
+	ours = n == sizeof(magic) && !memcmp(magic, INDEX_MAGIC, sizeof(magic));
+	if (partly)
+		ours |= n >= 0 && !memcmp(magic, none, sizeof(magic));
+	return ours ? 0 : -EEXIST;
+}
+
 /* @path.tmp is @out then, whatever becomes of it */
 static int make(struct build *b, const char *path)
 {
@@ -262,6 +285,11 @@ static int make(struct build *b, const char *path)
 
 	if (asprintf(&tmp, "%s" TMP_SUFFIX, path) < 0)
 		return -ENOMEM;
+	err = check_ours(path, false);
+	if (!err)
+		err = check_ours(tmp, true);
+	if (err)
+		goto out;
 	b->out = tmp_open(AT_FDCWD, tmp);
 	err = b->out < 0 ? b->out : 0;
 	if (err)

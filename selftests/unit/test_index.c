@@ -444,6 +444,36 @@ static void many_open(void)
 	close(fd);
 }
 
+/* what has the name of an index, or of one that is being written, and is something else */
+static void foreign(void)
+{
+	static const char text[] = "somebody's only copy";
+	static const char * const names[] = { "f.tpi", "f.tpi.tmp" };
+	static uint8_t page[4096] = { 1 };
+	size_t len;
+
+	if (chdir(dir))
+		exit(1);
+	store("f", page, sizeof(page));
+	for (size_t i = 0; i < 2; i++) {
+		int fd = open("f", O_RDONLY | O_CLOEXEC), err;
+		char *is;
+
+		store(names[i], text, sizeof(text));
+		err = index_build(fd, "f.tpi", NULL, NULL, NULL);
+		is = load(names[i], &len);
+		tap_ok(err == -EEXIST && len == sizeof(text) && !memcmp(is, text, len),
+		       "%s that is no index is left alone", names[i]);
+		free(is);
+		unlink(names[i]);
+		err = index_build(fd, "f.tpi", NULL, NULL, NULL) ?:
+		      index_build(fd, "f.tpi", NULL, NULL, NULL);
+		tap_ok(!err, "without it there is an index, and another in its place");
+		unlink("f.tpi");
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	char cmd[64];
@@ -459,6 +489,7 @@ int main(void)
 	lost();
 	changes();
 	many_open();
+	foreign();
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
 	if (system(cmd))
 		tap_note("%s is left", dir);
