@@ -255,8 +255,8 @@ static int fill(struct build *b)
 }
 
 /*
- * Is what is there, if anything, an index, so that it may be replaced? Or one that was
- * being written (@partly): its header comes last.
+ * Is what is there an index, so that it may be replaced? Or one that was being written
+ * (@partly): its header comes last. What has no content loses none.
  */
 static int check_ours(const char *path, bool partly)
 {
@@ -265,16 +265,15 @@ static int check_ours(const char *path, bool partly)
 	uint8_t magic[sizeof(none)] = { 0 };
 	struct stat st;
 	ssize_t n;
-	bool ours;
 
 	if (fd < 0)
-		return errno == ENOENT ? 0 : errno == ELOOP || errno == ENXIO ? -EEXIST : -errno;
-	n = fstat(fd, &st) || !S_ISREG(st.st_mode) ? -1 : read(fd, magic, sizeof(magic));
+		return errno == ENOENT || errno == ELOOP || errno == ENXIO ? 0 : -errno;
+	n = fstat(fd, &st) || !S_ISREG(st.st_mode) ? 0 : read(fd, magic, sizeof(magic));
 	close(fd);
-	ours = n == sizeof(magic) && !memcmp(magic, INDEX_MAGIC, sizeof(magic));
-	if (partly)
-		ours |= n >= 0 && !memcmp(magic, none, sizeof(magic));
-	return ours ? 0 : -EEXIST;
+	if (!n || !memcmp(magic, INDEX_MAGIC, sizeof(magic)) ||
+	    (partly && !memcmp(magic, none, sizeof(magic))))
+		return 0;
+	return -EEXIST;
 }
 
 /* @path.tmp is @out then, whatever becomes of it */
