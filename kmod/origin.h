@@ -64,7 +64,6 @@ struct tp_origin {
 	struct net *net;		/* and where that is, only compared */
 	bool fill;			/* read before pages are touched; READ_ONCE */
 	unsigned long flags;		/* TP_FILL_* */
-	unsigned long fill_begun;	/* jiffies: the first reader's, of this round */
 	pgoff_t fill_pos;		/* the first reader's: where it goes on */
 	pgoff_t fill_hint;		/* where somebody just needed a page; xchg */
 	struct tp_reader readers[TP_READERS];

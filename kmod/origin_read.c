@@ -131,6 +131,7 @@ static bool tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsig
 			    pgoff_t index, u32 gen)
 {
 	struct folio *folio;
+	bool again;
 	int err;
 
 	for (;;) {
@@ -147,11 +148,9 @@ static bool tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsig
 			err = tp_place_data(r, index, folio, gen, TP_STAT_FILE);
 		if (folio)
 			folio_put(folio);
-		/* Who reads ahead has other pages; who was asked has the peer. */
-		if (err == -EAGAIN && (!gen || r->link))
-			break;
-		if ((err != -ENOMEM && err != -EAGAIN) ||
-		    READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED)
+		/* Who reads ahead has other pages; who was asked has the peer, or waits. */
+		again = err == -ENOMEM || (err == -EAGAIN && gen && !r->link);
+		if (!again || READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED)
 			break;
 		msleep(20);
 	}
@@ -212,8 +211,7 @@ static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
 		o->fill_pos = i;
 		set_bit(TP_FILL_AGAIN, &o->flags);
 	}
-	i = o->fill_pos;
-	do {
+	for (i = o->fill_pos;;) {
 		i = find_next_bit(r->remote, r->nr_pages, i);
 		if (i < r->nr_pages && !test_bit(i, o->local))
 			i = find_next_bit(o->local, r->nr_pages, i);
@@ -222,11 +220,10 @@ static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
 			if (!test_and_clear_bit(TP_FILL_AGAIN, &o->flags))
 				return false;
 			i = 0;
-			continue;
-		}
-		if (test_bit(i, r->remote))
+		} else if (test_bit(i, r->remote)) {
 			break;
-	} while (true);
+		}
+	}
 	*index = i;
 	for (*nr = 1; *nr < TP_READ_RUN && i + *nr < r->nr_pages; ++*nr)
 		if (!test_bit(i + *nr, r->remote) || !test_bit(i + *nr, o->local))
@@ -236,14 +233,14 @@ static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
 
 /*
  * Some pages were absent where they would come from. Look at them again, the later the
- * longer it takes.
+ * longer it takes. @begun: jiffies, of this round, and then of the next.
  */
-static bool tp_fill_later(struct tp_origin *o)
+static bool tp_fill_later(struct tp_origin *o, unsigned long *begun)
 {
 	if (!test_and_clear_bit(TP_FILL_LATER, &o->flags))
 		return false;
-	msleep(clamp(4 * jiffies_to_msecs(jiffies - o->fill_begun), 50, 1000));
-	o->fill_begun = jiffies;
+	msleep(clamp(4 * jiffies_to_msecs(jiffies - *begun), 50, 1000));
+	*begun = jiffies;
 	set_bit(TP_FILL_AGAIN, &o->flags);
 	return true;
 }
@@ -258,6 +255,7 @@ void tp_reader_work(struct work_struct *work)
 	struct tp_origin *o = rd->origin;
 	struct tp_region *r = o->region;
 	bool ahead = rd == &o->readers[0];
+	unsigned long begun = jiffies;
 	unsigned int nr;
 	pgoff_t index;
 	u32 gen;
@@ -272,7 +270,7 @@ void tp_reader_work(struct work_struct *work)
 			break;
 		} else if (tp_next_run(o, &index, &nr)) {
 			o->fill_pos = index + tp_read_piece(rd, index, nr, 0);
-		} else if (!tp_fill_later(o)) {
+		} else if (!tp_fill_later(o, &begun)) {
 			break;
 		}
 		cond_resched();
