@@ -362,10 +362,16 @@ static void planned_end(struct tk_pair *p)
 	tk_pair_close(p);
 }
 
-static int touches_20(void *arg)
+struct touch {
+	unsigned long page;
+	uint32_t seed;
+};
+
+static int touches_right(void *arg)
 {
+	const struct touch *t = arg;
 	uint8_t *map = tk_map("d", PAGES, PROT_READ, MAP_SHARED);
-	bool ok = tk_is_page(map + 20 * TK_PAGE, 6, 20);
+	bool ok = tk_is_page(map + t->page * TK_PAGE, t->seed, t->page);
 
 	tk_unmap(map, PAGES);
 	return !ok;
@@ -392,7 +398,7 @@ static void while_it_runs(void)
 	refused("holding what imports already", tp_plan_hold(tk_nl, "d"), -EBUSY, "before");
 	tk_fill("s", 0, 10, 8);
 	tk_fill("s", 100, 1, 8);
-	pid = tk_fork(touches_20, NULL);
+	pid = tk_fork(touches_right, &(struct touch){ 20, 6 });
 	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
 	tap_ok(!tk_reap(pid), "a page that is needed before the plan is ready comes from the peer");
 	r = tk_stat("d");
@@ -466,15 +472,6 @@ static void planner_gone(void)
 	tap_ok(files_close(), "the file is let go of");
 }
 
-static int touches_5(void *arg)
-{
-	uint8_t *map = tk_map("d", PAGES, PROT_READ, MAP_SHARED);
-	bool ok = tk_is_page(map + 5 * TK_PAGE, 7, 5);
-
-	tk_unmap(map, PAGES);
-	return !ok;
-}
-
 /* a page that was asked for, gets a file, and then the link is lost: who has it? */
 static void late_file(void)
 {
@@ -489,7 +486,7 @@ static void late_file(void)
 	tk_fill("s", 0, PAGES, 7);
 	tk_pair_open(&p, 2, false);
 	tk_import(&p, "s", "d", false);
-	pid = tk_fork(touches_5, NULL);
+	pid = tk_fork(touches_right, &(struct touch){ 5, 7 });
 	/* the source answers nothing before it is frozen */
 	tk_until(tk_stat("d").stats.demand_sent == 1);
 	tk_ok(origin("d", fd, 0, 10, 0, true, false), "origin");
