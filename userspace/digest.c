@@ -39,8 +39,9 @@ bool digest_is_zero(const digest_t d)
 }
 
 /* most pages differ from zero in their first words, or not at all */
-static bool page_is_zero(const uint8_t *p)
+bool page_is_zero(const void *page)
 {
+	const uint8_t *p = page;
 	uint64_t word;
 
 	memcpy(&word, p, sizeof(word));

@@ -25,6 +25,7 @@ struct digest_opts {
  */
 int digest_pages(int fd, uint64_t first, uint64_t nr, digest_t *out, const struct digest_opts *o);
 
+bool page_is_zero(const void *page);
 bool digest_is_zero(const digest_t d);
 
 #endif /* TELEPAGE_DIGEST_H */

@@ -96,3 +96,22 @@ int file_replace(const char *path, const char *text, mode_t mode)
 
 	return err ? err : file_commit(path);
 }
+
+int file_write_at(int fd, const void *buf, size_t len, off_t at)
+{
+	const char *p = buf;
+
+	/* one that is short has no errno; the next one has */
+	while (len) {
+		ssize_t n = pwrite(fd, p, len, at);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			p += n;
+			at += n;
+			len -= n;
+		}
+	}
+	return 0;
+}

@@ -61,6 +61,15 @@ static struct tp_extent bite(struct tp_extent *e)
 	return first;
 }
 
+static struct nl_msg *origin_request(struct tp_nl *nl, const char *name)
+{
+	struct nl_msg *msg = tp_nl_request_of(nl, TELEPAGE_CMD_REGION_ORIGIN, NLM_F_ACK,
+					      MESSAGE_MAX);
+
+	tp_nl_put_string(&msg, TELEPAGE_A_ORIGIN_REGION, name);
+	return msg;
+}
+
 int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp_extent *extents,
 		     size_t nr, bool replace, bool fill)
 {
@@ -69,11 +78,9 @@ int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp
 	int err;
 
 	do {
-		struct nl_msg *msg = tp_nl_request_of(nl, TELEPAGE_CMD_REGION_ORIGIN, NLM_F_ACK,
-						      MESSAGE_MAX);
+		struct nl_msg *msg = origin_request(nl, name);
 		size_t n = 0, digests = 0;
 
-		tp_nl_put_string(&msg, TELEPAGE_A_ORIGIN_REGION, name);
 		if (nr)
 			tp_nl_put_u32(&msg, TELEPAGE_A_ORIGIN_FD, fd);
 		if (replace)
@@ -95,18 +102,9 @@ int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp
 	return err;
 }
 
-static struct nl_msg *plan_request(struct tp_nl *nl, const char *name)
-{
-	struct nl_msg *msg = tp_nl_request_of(nl, TELEPAGE_CMD_REGION_ORIGIN, NLM_F_ACK,
-					      MESSAGE_MAX);
-
-	tp_nl_put_string(&msg, TELEPAGE_A_ORIGIN_REGION, name);
-	return msg;
-}
-
 int tp_plan_hold(struct tp_nl *nl, const char *name)
 {
-	struct nl_msg *msg = plan_request(nl, name);
+	struct nl_msg *msg = origin_request(nl, name);
 
 	tp_nl_put(&msg, TELEPAGE_A_ORIGIN_HOLD, NULL, 0);
 	return tp_nl_transact(nl, msg, NULL, NULL);
@@ -117,7 +115,7 @@ int tp_plan_drop(struct tp_nl *nl, const char *name, const struct tp_extent *run
 	int err = 0;
 
 	while (nr && !err) {
-		struct nl_msg *msg = plan_request(nl, name);
+		struct nl_msg *msg = origin_request(nl, name);
 		size_t n = nr < EXTENTS_MAX ? nr : EXTENTS_MAX;
 
 		for (size_t i = 0; i < n; i++) {
@@ -137,7 +135,7 @@ int tp_plan_drop(struct tp_nl *nl, const char *name, const struct tp_extent *run
 
 int tp_plan_ready(struct tp_nl *nl, const char *name)
 {
-	struct nl_msg *msg = plan_request(nl, name);
+	struct nl_msg *msg = origin_request(nl, name);
 
 	tp_nl_put(&msg, TELEPAGE_A_ORIGIN_READY, NULL, 0);
 	tp_nl_put(&msg, TELEPAGE_A_ORIGIN_FILL, NULL, 0);
@@ -146,7 +144,7 @@ int tp_plan_ready(struct tp_nl *nl, const char *name)
 
 int tp_plan_planned(struct tp_nl *nl, const char *name, uint64_t pages)
 {
-	struct nl_msg *msg = plan_request(nl, name);
+	struct nl_msg *msg = origin_request(nl, name);
 
 	tp_nl_put_u64(&msg, TELEPAGE_A_ORIGIN_PLANNED, pages);
 	return tp_nl_transact(nl, msg, NULL, NULL);

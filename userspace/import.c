@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "import.h"
 #include "lanes.h"
@@ -200,11 +199,7 @@ static void plan_connected(int fd, const char *addr, const char *who, const char
 
 	(void)addr;
 	m->plan_greet = NULL;
-	if (fd >= 0 && strcmp(who, m->who) != 0) {
-		close(fd);
-		fd = -1;
-		err = "somebody else answers";
-	}
+	fd = planner_connected(fd, who, m->who, &err);
 	if (fd < 0) {
 		note("import %s: no plan: %s", m->region, err);
 		drop_plan(m);

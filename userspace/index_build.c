@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "index.h"
 #include "index_format.h"
 #include "tmpfile.h"
@@ -43,31 +44,13 @@ struct build {
 	void *arg;
 };
 
-static int write_at(int fd, const void *buf, size_t len, uint64_t at)
-{
-	const char *p = buf;
-
-	while (len) {
-		ssize_t n = pwrite(fd, p, len, at);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			p += n;
-			at += n;
-			len -= n;
-		}
-	}
-	return 0;
-}
-
 /* the next bytes of the file; zeros are not written */
 static int append(struct build *b, const void *buf, size_t len, bool hole)
 {
 	if (gnutls_hash(b->sum, buf, len))
 		return -EIO;
 	b->at += len;
-	return hole ? 0 : write_at(b->out, buf, len, b->at - len);
+	return hole ? 0 : file_write_at(b->out, buf, len, b->at - len);
 }
 
 static uint64_t window_at(const struct build *b, uint64_t first)
@@ -224,7 +207,7 @@ static int put_header(struct build *b, const uint8_t *sum)
 
 	memcpy(h.magic, INDEX_MAGIC, sizeof(h.magic));
 	memcpy(h.sum, sum, sizeof(h.sum));
-	return write_at(b->out, &h, sizeof(h), 0);
+	return file_write_at(b->out, &h, sizeof(h), 0);
 }
 
 static int fill(struct build *b)

@@ -2,16 +2,12 @@
 /*
  * indexer.c - indexes for the images of a store, in the background
  *
- * A child does it: reading a disk that does not answer, or a store on one, holds up nobody else
- * then. It has no descriptor of the agent's but where it writes its lines, and gets CPU and disk
- * only when nobody else wants them.
+ * A worker does it: reading a disk that does not answer, or a store on one, holds up nobody else
+ * then. It gets CPU and disk only when nobody else wants them.
  */
 #include <errno.h>
 #include <linux/ioprio.h>
 #include <sched.h>
-#include <signal.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -21,6 +17,7 @@
 #include "images.h"
 #include "indexer.h"
 #include "loop.h"
+#include "worker.h"
 
 #define LOOK_S		60		/* between two looks, and before another child */
 #define QUIET_S		30		/* a file that was written to since is left alone */
@@ -28,11 +25,9 @@
 static struct {
 	const char *dir;
 	uint64_t rate;
-	pid_t pid;
-	int pidfd;
-	struct watch *watch;
+	struct worker *worker;
 	struct timer again;
-} ix = { .pidfd = -1 };
+} ix;
 
 /* --- in the child ------------------------------------------------------------ */
 
@@ -108,79 +103,45 @@ static void look(void)
 	images_free(v, n);
 }
 
-static void run_child(pid_t parent)
+static int run(int ctl, void *job)
 {
 	struct sched_param param = { 0 };
-	sigset_t none;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* it may have died before that */
-	if (getppid() != parent)
-		_exit(0);
-	close_range(STDERR_FILENO + 1, ~0U, 0);
-	/* what ends the agent ends us */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	prctl(PR_SET_NAME, "telepage-index");
+	(void)job;
+	close(ctl);			/* there is nothing to be heard or said */
 	sched_setscheduler(0, SCHED_IDLE, &param);
 	setpriority(PRIO_PROCESS, 0, 19);
 	syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
-	for (;;) {
+	do {
 		look();
-		sleep(LOOK_S);
-	}
+	} while (!sleep(LOOK_S));
+	return 0;
 }
 
 /* --- in the agent -------------------------------------------------------------- */
 
 static void start(void *arg);
 
-static void forget_child(void)
+static void ended(struct worker *w, int status, void *arg)
 {
-	watch_del(ix.watch);
-	ix.watch = NULL;
-	if (ix.pidfd >= 0)
-		close(ix.pidfd);
-	ix.pidfd = -1;
-	ix.pid = 0;
-}
-
-static void ended(uint32_t events, void *arg)
-{
-	int status = 0;
-
-	(void)events;
+	(void)w;
 	(void)arg;
-	waitpid(ix.pid, &status, 0);
+	ix.worker = NULL;
 	note("indexing of images ended with %s %d, and begins anew in %d s",
 	     WIFEXITED(status) ? "status" : "signal",
 	     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), LOOK_S);
-	forget_child();
 	timer_set(&ix.again, LOOK_S * 1000, start, NULL);
 }
 
+static const struct worker_ops ops = { .name = "telepage-index", .main = run, .ended = ended };
+
 static void start(void *arg)
 {
-	pid_t parent = getpid();
-
 	(void)arg;
-	ix.pid = fork();
-	if (!ix.pid)
-		run_child(parent);
-	if (ix.pid > 0)
-		ix.pidfd = pidfd_open(ix.pid, 0);
-	if (ix.pidfd >= 0) {
-		ix.watch = watch_add(ix.pidfd, EPOLLIN, ended, NULL);
+	ix.worker = worker_start(&ops, NULL, -1, NULL);
+	if (ix.worker)
 		return;
-	}
 	note("images are not indexed yet: %s", strerror(errno));
-	if (ix.pid > 0) {
-		kill(ix.pid, SIGKILL);
-		waitpid(ix.pid, NULL, 0);
-	}
-	ix.pid = 0;
 	timer_set(&ix.again, LOOK_S * 1000, start, NULL);
 }
 
@@ -194,8 +155,6 @@ void indexer_start(const char *dir, uint64_t rate)
 void indexer_stop(void)
 {
 	timer_clear(&ix.again);
-	if (ix.pid > 0)
-		kill(ix.pid, SIGKILL);
-	/* it may be long in coming down (a disk that does not answer): init waits, we do not */
-	forget_child();
+	worker_kill(ix.worker);
+	ix.worker = NULL;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lanes.h"
+#include "planner.h"
 
 #define BACKOFF_MIN	100
 #define BACKOFF_MAX	5000
@@ -97,6 +98,7 @@ void plink_forget(struct plink *l)
 		return;
 	for (i = 0; i < l->nr_lanes; i++)
 		drop_attempt(&l->lane[i]);
+	planner_end(l->planner);
 	LIST_REMOVE(l, list);
 	loop_free(l);
 }

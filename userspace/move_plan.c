@@ -10,16 +10,17 @@
 
 /* --- the source ---------------------------------------------------------------- */
 
-/* the first line of the file `group` in the VM's directory; "": there is none */
-static void read_group(const char *vm_dir, char group[TELEPAGE_NAME_MAX + 1])
+/* the first line of the file `group` in the VM's directory, beside `args`; "": there is none */
+static void read_group(struct msrc *m)
 {
-	char *path = xasprintf("%s/group", vm_dir), *text = file_read(path, 256);
+	int dir = strrchr(m->args_file, '/') + 1 - m->args_file;
+	char *path = xasprintf("%.*sgroup", dir, m->args_file), *text = file_read(path, 256);
 
-	*group = 0;
+	m->group[0] = 0;
 	if (text) {
 		text[strcspn(text, "\n")] = 0;
 		if (name_ok(text))
-			snprintf(group, TELEPAGE_NAME_MAX + 1, "%s", text);
+			copy_str(m->group, text);
 		else
 			note("%s is not the name of a group, and not used", path);
 	}
@@ -37,12 +38,7 @@ static void make_job(struct msrc *m, struct plan_job *job)
 
 void msrc_plan_ask(struct msrc *m, json_t *prepare)
 {
-	char *dir = xstrdup(m->args_file), *slash = strrchr(dir, '/');
-
-	if (slash)
-		*slash = 0;
-	read_group(slash ? dir : ".", m->group);
-	free(dir);
+	read_group(m);
 	json_object_set_new(prepare, "plan", json_true());
 	if (*m->group)
 		json_object_set_new(prepare, "group", json_string(m->group));
@@ -68,11 +64,7 @@ static void plan_connected(int fd, const char *addr, const char *who, const char
 
 	(void)addr;
 	m->plan_greet = NULL;
-	if (fd >= 0 && strcmp(who, m->who) != 0) {
-		close(fd);
-		fd = -1;
-		err = "somebody else answers";
-	}
+	fd = planner_connected(fd, who, m->who, &err);
 	if (fd < 0) {
 		msrc_note(m, "no plan: %s", err);
 		return;

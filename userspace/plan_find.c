@@ -32,6 +32,7 @@ struct plan_finder {
 	struct file *file;
 	unsigned int nr;
 	unsigned int own[MOVE_REGIONS_MAX];	/* files of the job's regions */
+	unsigned int kept[MOVE_REGIONS_MAX];	/* their kept images; 0, a region's file: none */
 	uint32_t oldest;		/* id of the job's oldest region: what it may use is older */
 	struct slot *slots;
 	uint64_t room, used;		/* @room is a power of 2 */
@@ -143,6 +144,15 @@ static void add_own(struct plan_finder *f)
 
 /* --- images ------------------------------------------------------------------------- */
 
+static void add_image(struct plan_finder *f, const struct images_entry *e, int fd,
+		      struct index *index)
+{
+	add_file(f, e->kept ? PLAN_KEPT : PLAN_DISK, fd, e->name)->index = index;
+	for (unsigned int i = 0; e->kept && i < f->job->nr; i++)
+		if (!strcmp(e->name, f->job->region[i].name))
+			f->kept[i] = f->nr - 1;
+}
+
 static void add_images(struct plan_finder *f)
 {
 	struct images_entry *v;
@@ -157,7 +167,7 @@ static void add_images(struct plan_finder *f)
 		if (fd < 0)
 			continue;
 		if (index)
-			add_file(f, v[i].kept ? PLAN_KEPT : PLAN_DISK, fd, v[i].name)->index = index;
+			add_image(f, &v[i], fd, index);
 		else
 			close(fd);
 	}
@@ -234,13 +244,10 @@ bool plan_find(struct plan_finder *f, unsigned int region, uint64_t page, const 
 		*out = (struct plan_place){ last->file, last->block + 1 };
 		return true;
 	}
-	for (i = 0; i < f->nr; i++)
-		if (f->file[i].kind == PLAN_KEPT &&
-		    !strcmp(f->file[i].name, f->job->region[region].name) &&
-		    has_at(&f->file[i], page, prefix)) {
-			*out = (struct plan_place){ i, page };
-			return true;
-		}
+	if (f->kept[region] && has_at(&f->file[f->kept[region]], page, prefix)) {
+		*out = (struct plan_place){ f->kept[region], page };
+		return true;
+	}
 	for (i = 0; i < f->nr; i++)
 		if (f->file[i].index && index_find(f->file[i].index, prefix, &out->block)) {
 			out->file = i;
@@ -254,22 +261,23 @@ bool plan_find(struct plan_finder *f, unsigned int region, uint64_t page, const 
 	return true;
 }
 
-bool plan_find_kept(const struct plan_finder *f, uint64_t pages, const digest_t sum,
-		    unsigned int *file)
+digest_t *plan_find_kept(const struct plan_finder *f, uint64_t pages, const digest_t sum,
+			 unsigned int *file)
 {
 	for (unsigned int i = 0; i < f->nr; i++) {
-		const struct file *one = &f->file[i];
-		digest_t ours;
+		const struct plan_place all = { i, 0 };
+		digest_t *d, ours;
 
-		/* they follow each other in the index */
-		if (one->kind != PLAN_KEPT || index_pages(one->index) != pages ||
-		    plan_sum((const void *)index_digest(one->index, 0), pages, ours) ||
-		    memcmp(ours, sum, sizeof(ours)) != 0)
+		if (f->file[i].kind != PLAN_KEPT || index_pages(f->file[i].index) != pages)
 			continue;
-		*file = i;
-		return true;
+		d = plan_file_digests(f, &all, pages);
+		if (d && !plan_sum(d, pages, ours) && !memcmp(ours, sum, sizeof(ours))) {
+			*file = i;
+			return d;
+		}
+		free(d);
 	}
-	return false;
+	return NULL;
 }
 
 int plan_file(struct plan_finder *f, unsigned int file)
@@ -289,9 +297,20 @@ enum plan_kind plan_file_kind(const struct plan_finder *f, unsigned int file)
 	return f->file[file].kind;
 }
 
-const uint8_t *plan_file_digest(const struct plan_finder *f, const struct plan_place *p)
+digest_t *plan_file_digests(const struct plan_finder *f, const struct plan_place *p,
+			    uint64_t count)
 {
 	const struct file *file = &f->file[p->file];
+	digest_t *d = file->index ? xcalloc(count, sizeof(*d)) : NULL;
 
-	return file->index ? index_digest(file->index, p->block) : NULL;
+	for (uint64_t i = 0; d && i < count; i++) {
+		const uint8_t *one = index_digest(file->index, p->block + i);
+
+		if (!one) {
+			free(d);
+			return NULL;
+		}
+		memcpy(d[i], one, sizeof(d[i]));
+	}
+	return d;
 }

@@ -45,11 +45,15 @@ bool plan_find(struct plan_finder *f, unsigned int region, uint64_t page, const 
 /* a descriptor, or negative: it cannot be had (yet) */
 int plan_file(struct plan_finder *f, unsigned int file);
 enum plan_kind plan_file_kind(const struct plan_finder *f, unsigned int file);
-/* the kept image with @pages pages whose digests have this sum */
-bool plan_find_kept(const struct plan_finder *f, uint64_t pages, const digest_t sum,
-		    unsigned int *file);
-/* NULL: its digests are not known */
-const uint8_t *plan_file_digest(const struct plan_finder *f, const struct plan_place *p);
+/*
+ * The digests of @count blocks from @p on, to be freed; NULL: they are not known. A copy,
+ * because the index is a file, in which they may be others when it is looked at again.
+ */
+digest_t *plan_file_digests(const struct plan_finder *f, const struct plan_place *p,
+			    uint64_t count);
+/* those of the kept image with @pages pages whose digests have this sum; NULL: there is none */
+digest_t *plan_find_kept(const struct plan_finder *f, uint64_t pages, const digest_t sum,
+			 unsigned int *file);
 
 /* --- plan_table.c: the first bytes of the digests that a region came with ------- */
 

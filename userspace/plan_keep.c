@@ -15,27 +15,6 @@
 
 #define CHUNK	(256UL * TELEPAGE_PAGE_SIZE)
 
-static bool is_zero(const uint8_t *page)
-{
-	return !page[0] && !memcmp(page, page + 1, TELEPAGE_PAGE_SIZE - 1);
-}
-
-static int write_all(int fd, const uint8_t *buf, size_t len, off_t pos)
-{
-	while (len) {
-		ssize_t n = pwrite(fd, buf, len, pos);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n ? -errno : -EIO;
-		buf += n;
-		pos += n;
-		len -= n;
-	}
-	return 0;
-}
-
 /* runs of pages that are not zero */
 static int write_sparse(int fd, const uint8_t *buf, size_t len, off_t pos)
 {
@@ -43,10 +22,10 @@ static int write_sparse(int fd, const uint8_t *buf, size_t len, off_t pos)
 	int err = 0;
 
 	while (at < len && !err) {
-		for (end = at; end < len && !is_zero(buf + end); end += TELEPAGE_PAGE_SIZE)
+		for (end = at; end < len && !page_is_zero(buf + end); end += TELEPAGE_PAGE_SIZE)
 			;
 		if (end > at)
-			err = write_all(fd, buf + at, end - at, pos + at);
+			err = file_write_at(fd, buf + at, end - at, pos + at);
 		at = end > at ? end : at + TELEPAGE_PAGE_SIZE;
 	}
 	return err;
@@ -104,7 +83,7 @@ int plan_keep(const struct plan_job *job, unsigned int region, digest_t *digests
 	if (err)
 		images_keep_drop(k);
 	else
-		err = images_keep_commit(k, digests, &opts);
+		err = images_keep_commit(k, digests, NULL);
 	free(own);
 out:
 	close(from);

@@ -4,8 +4,6 @@
  */
 #include <endian.h>
 #include <errno.h>
-#include <gnutls/crypto.h>
-#include <sys/socket.h>
 
 #include "plan_job.h"
 #include "worker.h"
@@ -29,8 +27,8 @@ struct receiver {
 	uint64_t planned[MOVE_REGIONS_MAX];	/* and that was told to the module */
 	bool over[MOVE_REGIONS_MAX];	/* it is complete: nothing more to find */
 	bool fenced, looked_all;
-	/* regions whose image is here still, and where */
-	bool has_kept[MOVE_REGIONS_MAX];
+	/* the digests of regions whose image is here still, else NULL, and where it is */
+	digest_t *kept_digests[MOVE_REGIONS_MAX];
 	unsigned int kept[MOVE_REGIONS_MAX];
 	/* in the order of their answers: those from @sent_nr on are still to be asked */
 	struct run *asked;
@@ -106,24 +104,6 @@ static int look_for(struct receiver *v, const uint8_t *body, size_t len)
 	return prefix == end ? 0 : -EPROTO;
 }
 
-/* the digests that we have of a run, all of them or none */
-static digest_t *known_digests(struct receiver *v, const struct run *run)
-{
-	digest_t *d = xcalloc(run->count, sizeof(*d));
-
-	for (uint64_t i = 0; i < run->count; i++) {
-		struct plan_place p = { run->place.file, run->place.block + i };
-		const uint8_t *one = plan_file_digest(v->finder, &p);
-
-		if (!one) {
-			free(d);
-			return NULL;
-		}
-		memcpy(d[i], one, sizeof(d[i]));
-	}
-	return d;
-}
-
 static void ask(struct receiver *v)
 {
 	for (; v->sent_nr < v->nr_asked; v->sent_nr++) {
@@ -132,9 +112,8 @@ static void ask(struct receiver *v)
 				       htole64(run->first) };
 		digest_t sum = { 0 };
 
-		run->known = known_digests(v, run);
-		if (run->known && gnutls_hash_fast(GNUTLS_DIG_SHA256, run->known,
-						   run->count * sizeof(digest_t), sum))
+		run->known = plan_file_digests(v->finder, &run->place, run->count);
+		if (run->known && plan_sum(run->known, run->count, sum))
 			memset(sum, 0, sizeof(sum));
 		plan_put(&v->wire, PLAN_ASK, &h, sizeof(h), sum, sizeof(sum));
 	}
@@ -252,10 +231,10 @@ static int look_for_kept(struct receiver *v, const uint8_t *body, size_t len)
 		return -EPROTO;
 	memcpy(&l, body, sizeof(l));
 	i = le32toh(l.region);
-	if (l.nr || i >= v->job->nr || v->has_kept[i] || v->named)
+	if (l.nr || i >= v->job->nr || v->kept_digests[i] || v->named)
 		return -EPROTO;
-	v->has_kept[i] = plan_find_kept(v->finder, v->pages[i], body + sizeof(l), &v->kept[i]);
-	if (v->has_kept[i])
+	v->kept_digests[i] = plan_find_kept(v->finder, v->pages[i], body + sizeof(l), &v->kept[i]);
+	if (v->kept_digests[i])
 		plan_put(&v->wire, PLAN_HAVE, &l, sizeof(l), NULL, 0);
 	return 0;
 }
@@ -264,7 +243,7 @@ static int unchanged(struct receiver *v, const uint8_t *body, size_t len)
 {
 	struct plan_list l;
 	struct plan_run *runs = plan_runs(body, len, v->pages, v->job->nr, &l);
-	int err = runs && v->has_kept[l.region] && !v->fenced ? 0 : -EPROTO;
+	int err = runs && v->kept_digests[l.region] && !v->fenced ? 0 : -EPROTO;
 
 	for (uint32_t i = 0; !err && i < l.nr; i++) {
 		struct run run = { .region = l.region, .first = runs[i].first,
@@ -272,8 +251,7 @@ static int unchanged(struct receiver *v, const uint8_t *body, size_t len)
 				   .place = { v->kept[l.region], runs[i].first } };
 
 		/* a zero page has no digest and no need of one */
-		err = load_matching(v, &run, (const digest_t *)plan_file_digest(v->finder,
-										&run.place));
+		err = load_matching(v, &run, v->kept_digests[l.region] + run.first);
 	}
 	free(runs);
 	return err;
@@ -394,6 +372,8 @@ int plan_receive_main(int ctl, void *work)
 	for (size_t i = v.answered; i < v.nr_asked; i++)
 		free(v.asked[i].known);
 	free(v.asked);
+	for (unsigned int i = 0; i < w->job.nr; i++)
+		free(v.kept_digests[i]);
 	if (v.finder)
 		plan_finder_free(v.finder);
 	plan_wire_free(&v.wire);

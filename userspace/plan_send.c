@@ -8,7 +8,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <gnutls/crypto.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -54,12 +53,11 @@ struct sender {
 	struct plan_wire wire;
 	struct sent r[MOVE_REGIONS_MAX];
 	uint64_t pages[MOVE_REGIONS_MAX];
-	struct digest_opts opts;
 	unsigned int block;
 	uint64_t turn_ms;		/* the last one's, until it was answered */
 	struct piece ahead[PIECES];	/* hashed, to be named in our next turn */
 	unsigned int nr_ahead;
-	bool offered, looked, fenced;
+	bool looked, fenced;
 	uint64_t named, unchanged, stale_pages, again;
 };
 
@@ -209,7 +207,7 @@ static int put_fence(struct sender *s)
 static int hash(struct sender *s, unsigned int i, const struct plan_run *run)
 {
 	/* a few pages are not worth a thread */
-	struct digest_opts o = { .threads = run->count < BLOCK_MIN, .rate = s->opts.rate };
+	struct digest_opts o = { .threads = run->count < BLOCK_MIN, .rate = agent.plan_rate };
 
 	return digest_pages(s->r[i].fd, run->first, run->count, s->r[i].digests + run->first, &o);
 }
@@ -317,8 +315,7 @@ static bool same(const uint8_t *sum, const digest_t *d, unsigned int n)
 	digest_t ours;
 
 	return !digest_is_zero(sum) &&
-	       !gnutls_hash_fast(GNUTLS_DIG_SHA256, d, n * sizeof(*d), ours) &&
-	       !memcmp(ours, sum, sizeof(ours));
+	       !plan_sum(d, n, ours) && !memcmp(ours, sum, sizeof(ours));
 }
 
 /* an offer is taken: what is unchanged need not be hashed */
@@ -326,7 +323,7 @@ static bool they_have(struct sender *s, const uint8_t *body, size_t len)
 {
 	struct plan_list l;
 	struct plan_run *none = plan_runs(body, len, s->pages, s->job->nr, &l);
-	struct runs same = { 0 };
+	struct runs clean = { 0 };
 	struct sent *r;
 
 	free(none);
@@ -335,11 +332,11 @@ static bool they_have(struct sender *s, const uint8_t *body, size_t len)
 		return false;
 	r = &s->r[l.region];
 	r->had = true;
-	runs_of(&same, r->changed, r->pages, false);
-	for (size_t k = 0; k < same.nr; k++)
-		s->unchanged += same.v[k].count;
-	plan_put_runs(&s->wire, PLAN_UNCHANGED, l.region, same.v, same.nr);
-	free(same.v);
+	runs_of(&clean, r->changed, r->pages, false);
+	for (size_t k = 0; k < clean.nr; k++)
+		s->unchanged += clean.v[k].count;
+	plan_put_runs(&s->wire, PLAN_UNCHANGED, l.region, clean.v, clean.nr);
+	free(clean.v);
 	r->todo.nr = 0;
 	runs_of(&r->todo, r->changed, r->pages, true);
 	return true;
@@ -556,26 +553,26 @@ static void keep_all(struct sender *s, bool planned)
 int plan_send_main(int ctl, void *work)
 {
 	const struct plan_work *w = work;
-	struct sender s = { .job = &w->job, .ctl = ctl, .block = BLOCK_MIN,
-			    .opts = { .rate = agent.plan_rate } };
+	struct sender s = { .job = &w->job, .ctl = ctl, .block = BLOCK_MIN };
 	uint64_t begun = now_ms();
 	int err = tp_nl_open(&s.nl), what;
 
 	plan_wire_init(&s.wire, w->fd);
 	if (!err && w->fd >= 0)
 		err = begin(&s);
-	if (err >= 0 && w->fd >= 0)
+	if (!err && w->fd >= 0)
 		err = converse(&s);
 	if (w->fd >= 0)
 		shutdown(w->fd, SHUT_WR);
 	worker_say(ctl, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "side", "source",
-		"error", err < 0 ? strerror(-err) : "", "named", (json_int_t)s.named,
-		"unchanged", (json_int_t)s.unchanged, "stale", (json_int_t)s.stale_pages, "again", (json_int_t)s.again,
+		"error", err ? strerror(-err) : "", "named", (json_int_t)s.named,
+		"unchanged", (json_int_t)s.unchanged, "stale", (json_int_t)s.stale_pages,
+		"again", (json_int_t)s.again,
 		"sent_bytes", (json_int_t)s.wire.sent, "received_bytes", (json_int_t)s.wire.got,
 		"ms", (json_int_t)(now_ms() - begun)));
 	while ((what = worker_heard(ctl, true)) >= 0)
 		if (what == 'K')
-			keep_all(&s, err >= 0 && w->fd >= 0);
+			keep_all(&s, !err && w->fd >= 0);
 	for (unsigned int i = 0; i < s.job->nr; i++) {
 		free(s.r[i].digests);
 		free(s.r[i].changed);

@@ -4,8 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "images.h"
@@ -37,10 +35,10 @@ void plan_region(struct plan_job *job, const char *name, uint64_t bytes)
 	job->region[job->nr++].pages = bytes / TELEPAGE_PAGE_SIZE;
 }
 
-static void release(const struct plan_job *job, unsigned int nr)
+void planner_let_go(const struct plan_job *job)
 {
-	/* one that is complete, or was deleted, waits for nothing either */
-	for (unsigned int i = 0; i < nr; i++)
+	/* one that was not held, is complete or was deleted waits for nothing either */
+	for (unsigned int i = 0; i < job->nr; i++)
 		tp_plan_planned(agent.nl, job->region[i].name, job->region[i].pages);
 }
 
@@ -52,11 +50,6 @@ static void forget(const struct plan_job *job)
 
 		tp_plan_drop(agent.nl, job->region[i].name, &all, 1);
 	}
-}
-
-void planner_let_go(const struct plan_job *job)
-{
-	release(job, job->nr);
 }
 
 bool planner_hold(const struct plan_job *job)
@@ -76,7 +69,7 @@ bool planner_hold(const struct plan_job *job)
 		if (tp_plan_hold(agent.nl, job->region[i].name)) {
 			note("region %s: its plan is given up: %s", job->region[i].name,
 			     tp_nl_error(agent.nl));
-			release(job, i);
+			planner_let_go(job);
 			return false;
 		}
 	return true;
@@ -84,10 +77,11 @@ bool planner_hold(const struct plan_job *job)
 
 static void planner_free(struct planner *p)
 {
-	if (p->receives && !p->ready)
-		forget(&p->job);
-	if (p->receives)
+	if (p->receives) {
+		if (!p->ready)
+			forget(&p->job);
 		planner_let_go(&p->job);
+	}
 	json_decref(p->report);
 	loop_free(p);
 }
@@ -169,7 +163,7 @@ static struct planner *start(int fd, const struct plan_job *job, bool receives, 
 	p->keeps = keeps;
 	p->fn = fn;
 	p->arg = arg;
-	p->worker = worker_start(receives ? &receive_ops : &send_ops, &work, &fd, fd >= 0, p);
+	p->worker = worker_start(receives ? &receive_ops : &send_ops, &work, fd, p);
 	if (!p->worker)
 		note("plan of %s: no worker: %s", job->region[0].name, strerror(errno));
 	if (fd >= 0)
@@ -197,6 +191,15 @@ struct greet *planner_connect(const struct target *t, const char *token, connect
 
 	json_object_set_new(first, "link", json_string(token));
 	return transport_connect(t, first, fn, arg);
+}
+
+int planner_connected(int fd, const char *who, const char *wanted, const char **err)
+{
+	if (fd < 0 || !strcmp(who, wanted))
+		return fd;
+	close(fd);
+	*err = "somebody else answers";
+	return -1;
 }
 
 bool planner_accept(int fd, const char *refusal)

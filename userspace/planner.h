@@ -45,8 +45,13 @@ struct planner *planner_receive(int fd, const struct plan_job *job, planner_fn f
  */
 struct planner *planner_send(int fd, const struct plan_job *job, bool keeps, planner_fn fn,
 			     void *arg);
-/* the connection of a plan: @token lets us in; at the other side it is answered here */
+/*
+ * The connection of a plan: @token lets us in; at the other side it is answered here.
+ * planner_connected() is for what the callback got: the descriptor if @who is the one who
+ * was to answer, else -1, and @err is why.
+ */
 struct greet *planner_connect(const struct target *t, const char *token, connect_fn fn, void *arg);
+int planner_connected(int fd, const char *who, const char *wanted, const char **err);
 bool planner_accept(int fd, const char *refusal);	/* NULL: welcome; false: @fd is closed */
 void planner_frozen(struct planner *p);	/* its regions were frozen just now; NULL is fine */
 /* images of the regions are written now, or when the plan has ended; then @fn is called */

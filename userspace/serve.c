@@ -76,9 +76,6 @@ static void drop_link(struct plink *l, const char *why)
 {
 	struct letgo_list list = { .has_link = true, .link = l->id };
 
-	planner_end(l->planner);
-	l->planner = NULL;
-
 	note("link %u for %s: %s", l->id, l->name, why);
 	l->closing = true;
 	l->token[0] = 0;		/* no lane is let in any more */

@@ -28,27 +28,28 @@ struct worker {
 
 /* --- in the child ------------------------------------------------------------ */
 
-static bool is_wanted(int fd, const int *fds, size_t nr)
+/* all but our notes, @a and @b, which may be -1; a range that is empty is no harm */
+static void close_others(int a, int b)
 {
-	while (nr)
-		if (fds[--nr] == fd)
-			return true;
-	return false;
+	int low = a < b ? a : b, high = a < b ? b : a;
+
+	if (low > STDERR_FILENO)
+		close_range(STDERR_FILENO + 1, low - 1, 0);
+	else
+		low = STDERR_FILENO;
+	close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0U, 0);
 }
 
-static void run_child(const struct worker_ops *ops, void *job, pid_t parent, int ctl,
-		      const int *fds, size_t nr)
+static void run_child(const struct worker_ops *ops, void *job, pid_t parent, int ctl, int fd)
 {
-	long max = sysconf(_SC_OPEN_MAX);
 	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* it may have died before that */
 	if (getppid() != parent)
 		_exit(0);
-	for (int fd = STDERR_FILENO + 1; fd < max && fd < 65536; fd++)
-		if (fd != ctl && !is_wanted(fd, fds, nr))
-			close(fd);
+	close_others(ctl, fd);
 	/* what ends the agent ends us */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_DFL);
@@ -106,7 +107,7 @@ static void said(struct conn *c, json_t *msg, void *arg)
 	struct worker *w = arg;
 
 	(void)c;
-	if (w->ops)
+	if (w->ops && w->ops->line)
 		w->ops->line(w, msg, w->arg);
 }
 
@@ -134,8 +135,7 @@ static void has_ended(uint32_t events, void *arg)
 	worker_free(w);
 }
 
-struct worker *worker_start(const struct worker_ops *ops, void *job, const int *fds, size_t nr,
-			    void *arg)
+struct worker *worker_start(const struct worker_ops *ops, void *job, int fd, void *arg)
 {
 	pid_t parent = getpid();
 	struct worker *w;
@@ -149,7 +149,7 @@ struct worker *worker_start(const struct worker_ops *ops, void *job, const int *
 	w->arg = arg;
 	w->pid = fork();
 	if (!w->pid)
-		run_child(ops, job, parent, sv[1], fds, nr);
+		run_child(ops, job, parent, sv[1], fd);
 	close(sv[1]);
 	w->pidfd = w->pid < 0 ? -1 : pidfd_open(w->pid, 0);
 	if (w->pidfd < 0) {
