@@ -33,7 +33,11 @@
  */
 static bool tp_make_dirty(struct tp_region *r, pgoff_t index)
 {
-	bool was = test_and_set_bit(index, r->dirty);
+	bool was;
+
+	/* before the freeze can wait for us: its last round names what it finds then */
+	tp_rounds_rewritten(r, index);
+	was = test_and_set_bit(index, r->dirty);
 
 	/*
 	 * Pairs with smp_mb() in tp_freeze(): either we see the fence, or it sees
@@ -143,6 +147,40 @@ static bool tp_clean_page(struct tp_region *r, pgoff_t index)
 	return dirty;
 }
 
+/**
+ * tp_watch_page - from here on a bit tells whether a page is written to
+ * @r: the region
+ * @index: page, in range
+ * @rewritten: bitmap of the region, which writers find through region->rounds
+ *
+ * The bit is cleared; what is written to the page from then on sets it.
+ *
+ * Context: sleeps.
+ */
+void tp_watch_page(struct tp_region *r, pgoff_t index, unsigned long *rewritten)
+{
+	struct folio *folio = tp_lock_folio(r, index);
+
+	clear_bit(index, rewritten);
+	if (!folio) {
+		/* Pairs with the page cache's lock: a folio added later sets the bit again. */
+		smp_mb__after_atomic();
+		folio = tp_find_folio(r->inode.i_mapping, index);
+		if (folio) {
+			/* touched just now, and perhaps written */
+			set_bit(index, rewritten);
+			folio_put(folio);
+		}
+		return;
+	}
+	folio_mkclean(folio);
+	/* What I/O is under way lands without a fault. */
+	if (tp_folio_maybe_pinned(folio))
+		set_bit(index, rewritten);
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
 static bool tp_many_dirty(struct tp_region *r, unsigned long start, unsigned long end)
 {
 	unsigned long i, n = 0;
@@ -247,7 +285,8 @@ static int tp_fence_page(struct tp_region *r, pgoff_t index, unsigned long deadl
  *
  * Context: sleeps; under tp_ctl_mutex. Local work only, proportional to the
  * dirty pages.
- * Return: 0; -EBUSY when pages stay pinned, -EINTR: the region is not frozen.
+ * Return: 0; -EBUSY when pages stay pinned, -EAGAIN while the region's own source writes
+ * to it, -EINTR: the region is not frozen.
  */
 int tp_freeze(struct tp_region *r)
 {
@@ -259,6 +298,8 @@ int tp_freeze(struct tp_region *r)
 	lockdep_assert_held(&tp_ctl_mutex);
 	if (r->fenced)
 		return 0;
+	if (tp_is_live(r))
+		return -EAGAIN;
 	/* Exclusive: a hole punched before is done, one after is refused. */
 	filemap_invalidate_lock(mapping);
 	WRITE_ONCE(r->frozen, true);

@@ -153,6 +153,7 @@ static void tp_export_each_serve(struct tp_region *r, void (*fn)(struct tp_serve
 
 static void tp_serve_opened(struct tp_serve *sv)
 {
+	tp_rounds_freeze(sv);
 	tp_relays_kick(sv);
 	tp_link_kick_push(sv->link);
 }

@@ -69,6 +69,8 @@ struct folio *tp_folio_get(struct tp_region *r, pgoff_t index, unsigned int flag
 {
 	struct folio *folio;
 
+	if (tp_is_live(r))
+		return ERR_PTR(READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED ? -EIO : -EAGAIN);
 	for (;;) {
 		folio = tp_find_folio(r->inode.i_mapping, index);
 		if (folio) {
@@ -108,13 +110,22 @@ static void tp_less_absent(struct tp_region *r, long n)
 	}
 }
 
+/*
+ * Pushed pages of a live region are taken as of its current round only, see rounds.c.
+ * Under invalidate_lock, which a round begins under.
+ */
+static bool tp_is_current(const struct tp_region *r, u32 round)
+{
+	return r->live ? round && round == r->round : !round;
+}
+
 /**
  * tp_place_data - absent -> resident: the content of a page has come
  * @r: the region
  * @index: page, in range
  * @folio: new, not yet in any mapping, with the content; the caller keeps its
  *	reference
- * @gen: the request that asked for it, 0 when nobody did
+ * @gen: the request that asked for it; what was pushed: its round, or 0
  * @came: which way, as it is counted
  *
  * What came twice, or for a page that was punched meanwhile, is dropped.
@@ -132,7 +143,7 @@ int tp_place_data(struct tp_region *r, pgoff_t index, struct folio *folio, u32 g
 
 	/* Shared: punching cannot come between the test and the entry. */
 	filemap_invalidate_lock_shared(mapping);
-	if (tp_is_remote(r, index))
+	if (tp_is_remote(r, index) && (came != TP_STAT_PUSH || tp_is_current(r, gen)))
 		err = tp_add_folio(r, index, folio);
 	if (!err) {
 		/*
@@ -178,17 +189,20 @@ static unsigned long tp_clear_remote(struct tp_region *r, unsigned long i, unsig
  * @r: the region
  * @index: first page
  * @count: pages, all in range
- * @gen: the request that asked for it, 0 when it was pushed
+ * @gen: the request that asked for it; what was pushed: its round, or 0
+ * @pushed: was it?
  *
  * Context: sleeps.
  */
-void tp_place_zero(struct tp_region *r, pgoff_t index, unsigned long count, u32 gen)
+void tp_place_zero(struct tp_region *r, pgoff_t index, unsigned long count, u32 gen,
+		   bool pushed)
 {
 	struct address_space *mapping = r->inode.i_mapping;
-	unsigned long n;
+	unsigned long n = 0;
 
 	filemap_invalidate_lock_shared(mapping);
-	n = tp_clear_remote(r, index, index + count);
+	if (!pushed || tp_is_current(r, gen))
+		n = tp_clear_remote(r, index, index + count);
 	filemap_invalidate_unlock_shared(mapping);
 
 	trace_telepage_place(r, index, count, gen);
@@ -196,6 +210,61 @@ void tp_place_zero(struct tp_region *r, pgoff_t index, unsigned long count, u32 
 	tp_stat_add(r, TP_STAT_DUPLICATE, count - n);
 	tp_request_finish_range(r, index, index + count - 1, 0);
 	tp_less_absent(r, n);
+}
+
+/**
+ * tp_place_stale - any -> absent: the source has written to pages of a live region
+ * @r: the region
+ * @index: first page
+ * @count: pages, all in range
+ *
+ * Context: sleeps.
+ */
+void tp_place_stale(struct tp_region *r, pgoff_t index, unsigned long count)
+{
+	struct address_space *mapping = r->inode.i_mapping;
+	unsigned long i, n = 0;
+
+	/* Exclusive: a late page comes before, and goes, or after, and is of another round. */
+	filemap_invalidate_lock(mapping);
+	if (r->live) {
+		truncate_pagecache_range(&r->inode, (loff_t)index << PAGE_SHIFT,
+					 ((loff_t)(index + count) << PAGE_SHIFT) - 1);
+		for (i = index; i < index + count; i++) {
+			n += !test_and_set_bit(i, r->remote);
+			if (!(i % 4096))
+				cond_resched();
+		}
+		atomic_long_add(n, &r->absent);
+		tp_stat_add(r, TP_STAT_REWRITTEN, n);
+	}
+	filemap_invalidate_unlock(mapping);
+}
+
+/**
+ * tp_begin_round - all stale pages of a round are absent
+ * @r: the region
+ * @round: as of which pages are taken from now on, 0: none
+ * @final: the source writes no more: its pages may be seen
+ *
+ * Context: sleeps.
+ */
+void tp_begin_round(struct tp_region *r, u32 round, bool final)
+{
+	struct address_space *mapping = r->inode.i_mapping;
+	bool over;
+
+	filemap_invalidate_lock(mapping);
+	over = r->live && final;
+	WRITE_ONCE(r->round, round);
+	if (over)
+		/* Pairs with smp_load_acquire() in tp_is_live(). */
+		smp_store_release(&r->live, false);
+	filemap_invalidate_unlock(mapping);
+	if (!over)
+		return;
+	wake_up_all(&r->settled);
+	tp_less_absent(r, 1);
 }
 
 /**
@@ -209,8 +278,8 @@ void tp_place_zero(struct tp_region *r, pgoff_t index, unsigned long count, u32 
  * is cleared.
  *
  * Context: sleeps.
- * Return: 0, -EPERM when frozen, -EAGAIN when the first or last page is absent
- * and only in part in the range: get it and try again.
+ * Return: 0, -EPERM when frozen, -EAGAIN when the region is live, or the first or last
+ * page is absent and only in part in the range: get it and try again.
  */
 int tp_punch(struct tp_region *r, loff_t start, loff_t end)
 {
@@ -224,6 +293,8 @@ int tp_punch(struct tp_region *r, loff_t start, loff_t end)
 	filemap_invalidate_lock(mapping);
 	if (r->frozen) {
 		err = -EPERM;
+	} else if (r->live) {
+		err = -EAGAIN;
 	} else if ((offset_in_page(start) && tp_is_remote(r, start >> PAGE_SHIFT)) ||
 		   (offset_in_page(end) && tp_is_remote(r, last))) {
 		err = -EAGAIN;
@@ -234,6 +305,7 @@ int tp_punch(struct tp_region *r, loff_t start, loff_t end)
 		/* Last: a harvest in between tells the old content and must tell again. */
 		for (i = start >> PAGE_SHIFT; i < DIV_ROUND_UP_ULL(end, PAGE_SIZE); i++) {
 			set_bit(i, r->dirty);
+			tp_rounds_rewritten(r, i);
 			if (!(i % 4096))
 				cond_resched();
 		}
@@ -298,6 +370,11 @@ static int tp_wait_page_until(struct tp_region *r, pgoff_t index, unsigned int s
 	u64 t0 = ktime_get_ns();
 	int err;
 
+	if (tp_is_live(r)) {
+		err = tp_live_wait(r, state, timeout);
+		tp_stats_wait(r, ktime_get_ns() - t0);
+		return err;
+	}
 	init_completion(&s.done);
 	INIT_LIST_HEAD(&s.waiter.node);
 	err = tp_request(r, index, &s.waiter);
@@ -392,6 +469,8 @@ static vm_fault_t tp_fault_absent(struct tp_region *r, struct vm_fault *vmf)
 	}
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT) {
 		tp_stat_inc(r, TP_STAT_FAULTS_NOWAIT);
+		if (tp_is_live(r))
+			return VM_FAULT_RETRY;
 		err = tp_request(r, vmf->pgoff, NULL);
 		return err < 0 ? vmf_error(err) : VM_FAULT_RETRY;
 	}
@@ -410,6 +489,8 @@ static vm_fault_t tp_fault(struct vm_fault *vmf)
 	struct tp_region *r = tp_region(inode);
 	struct folio *folio;
 
+	if (tp_is_live(r) && vmf->pgoff < r->nr_pages)
+		return tp_fault_absent(r, vmf);
 again:
 	folio = tp_find_folio(inode->i_mapping, vmf->pgoff);
 	if (folio) {
@@ -448,8 +529,16 @@ again:
 	return VM_FAULT_LOCKED;
 }
 
+/* Pages that are here, round about a fault: not of a live region, which may take them back. */
+static vm_fault_t tp_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
+{
+	if (tp_is_live(tp_region(file_inode(vmf->vma->vm_file))))
+		return 0;
+	return filemap_map_pages(vmf, first, last);
+}
+
 const struct vm_operations_struct tp_vm_ops = {
 	.fault		= tp_fault,
-	.map_pages	= filemap_map_pages,
+	.map_pages	= tp_map_pages,
 	.page_mkwrite	= tp_page_mkwrite,
 };

@@ -159,6 +159,9 @@ static loff_t tp_llseek(struct file *file, loff_t offset, int whence)
 		return generic_file_llseek(file, offset, whence);
 	if (offset < 0 || offset >= size)
 		return -ENXIO;
+	/* what is zero now may be written to at the source: there are no holes yet */
+	if (tp_is_live(r))
+		return vfs_setpos(file, whence == SEEK_DATA ? offset : size, size);
 	i = offset >> PAGE_SHIFT;
 	if (whence == SEEK_DATA) {
 		next = i;
@@ -188,7 +191,7 @@ static long tp_discard(struct tp_region *r, loff_t start, loff_t end)
 
 		if (err != -EAGAIN)
 			return err;
-		/* the pages at the ends keep a part of their content: get it */
+		/* live, or the pages at the ends keep a part of their content: get it */
 		err = tp_wait_page(r, start >> PAGE_SHIFT, TASK_KILLABLE);
 		if (!err)
 			err = tp_wait_page(r, (end - 1) >> PAGE_SHIFT, TASK_KILLABLE);

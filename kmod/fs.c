@@ -29,6 +29,7 @@ static struct inode *tp_alloc_inode(struct super_block *sb)
 	xa_init(&r->reqs);
 	INIT_WORK(&r->complete_work, tp_region_complete_work);
 	init_waitqueue_head(&r->arrivals);
+	init_waitqueue_head(&r->settled);
 	return &r->inode;
 }
 

@@ -22,13 +22,14 @@
  * @link: over which
  * @export_id: the peer's number of the export
  * @push: may the peer push?
+ * @live: the source writes to it until it says so (live.c); with @push only
  * @extack: where to say what stands in the way
  *
  * Context: sleeps; under tp_ctl_mutex.
  * Return: 0, -EBUSY, -ENOMEM.
  */
 int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bool push,
-		    struct netlink_ext_ack *extack)
+		    bool live, struct netlink_ext_ack *extack)
 {
 	size_t longs = BITS_TO_LONGS(r->nr_pages);
 	unsigned long *remote, *old;
@@ -70,7 +71,9 @@ int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bo
 		err = -EBUSY;
 		goto err;
 	}
-	atomic_long_set(&r->absent, r->nr_pages);
+	/* One more, so that it is not complete before the source has stopped. */
+	atomic_long_set(&r->absent, r->nr_pages + live);
+	r->live = live;
 	WRITE_ONCE(r->state, TELEPAGE_REGION_FILLING);
 	/* Whoever opens it from here on sees absent pages, never zero ones. */
 	old = r->remote;
@@ -114,7 +117,15 @@ void tp_import_end(struct tp_region *r)
 	}
 }
 
-static struct tp_region *tp_import_region(struct tp_link *link, u32 export_id)
+/**
+ * tp_import_region - the region that imports an export
+ * @link: over which
+ * @export_id: the peer's number of it
+ *
+ * Context: any but interrupts.
+ * Return: the region with a reference, or NULL.
+ */
+struct tp_region *tp_import_region(struct tp_link *link, u32 export_id)
 {
 	struct tp_region *r;
 
@@ -206,7 +217,8 @@ static struct tp_region *tp_import_next_wanting(struct tp_link *link)
 	xa_for_each(&link->imports, id, r) {
 		if (!r->push)
 			continue;
-		if (test_bit(TP_WANT_AGAIN, &r->want_flags) || r->want_pos < tp_want_limit(r)) {
+		if (test_bit(TP_WANT_AGAIN, &r->want_flags) ||
+		    test_bit(TP_SAY_ROUND, &r->want_flags) || r->want_pos < tp_want_limit(r)) {
 			tp_region_get(r);
 			break;
 		}
@@ -261,8 +273,16 @@ void tp_import_tx_work(struct work_struct *work)
 		r = tp_import_next_wanting(link);
 		if (!r)
 			break;
-		hdr.type = TP_MSG_WANT;
 		hdr.export = r->export_id;
+		/* lost with the lane: the source names the pages again */
+		if (test_and_clear_bit(TP_SAY_ROUND, &r->want_flags)) {
+			hdr.type = TP_MSG_ROUND;
+			hdr.gen = READ_ONCE(r->round_heard);
+			tp_lane_send(lane, &hdr, NULL);
+			tp_region_put(r);
+			continue;
+		}
+		hdr.type = TP_MSG_WANT;
 		hdr.count = tp_import_take_wants(r, link->tx_buf);
 		hdr.len = hdr.count * TP_RUN_LEN;
 		/* on failure all of it is offered again when the lane is back */
@@ -362,8 +382,11 @@ static struct tp_region *tp_import_accept(struct tp_lane *lane, const struct tp_
 			tp_region_put(r);
 			return NULL;
 		}
-	} else if (hdr->gen) {
-		goto bad;
+	} else if (hdr->gen && !tp_is_live(r)) {
+		/* of a round, but the source has stopped writing since */
+		tp_stat_add(r, TP_STAT_DUPLICATE, hdr->count);
+		tp_region_put(r);
+		return NULL;
 	}
 	return r;
 bad:
@@ -428,7 +451,8 @@ int tp_import_data(struct tp_lane *lane, const struct tp_hdr *hdr)
 	for (i = 0; i < n; i++) {
 		if (!err)
 			err = tp_place_data(r, hdr->index + i, folios[i], hdr->gen,
-					    hdr->gen ? TP_STAT_DEMAND : TP_STAT_PUSH);
+					    lane->nr == TELEPAGE_LANE_URGENT ? TP_STAT_DEMAND :
+									       TP_STAT_PUSH);
 		folio_put(folios[i]);
 	}
 	wake_up_all(&r->arrivals);
@@ -450,7 +474,7 @@ int tp_import_zero(struct tp_lane *lane, const struct tp_hdr *hdr)
 
 	if (IS_ERR_OR_NULL(r))
 		return PTR_ERR_OR_ZERO(r);
-	tp_place_zero(r, hdr->index, hdr->count, hdr->gen);
+	tp_place_zero(r, hdr->index, hdr->count, hdr->gen, lane->nr != TELEPAGE_LANE_URGENT);
 	wake_up_all(&r->arrivals);
 	tp_region_put(r);
 	return 0;

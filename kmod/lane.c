@@ -356,6 +356,10 @@ static int tp_lane_dispatch(struct tp_lane *lane, const struct tp_hdr *hdr)
 		return urgent ? tp_export_demand(lane, hdr) : -EPROTO;
 	case TP_MSG_WANT:
 		return urgent ? tp_export_want(lane, hdr) : -EPROTO;
+	case TP_MSG_STALE:
+		return urgent ? tp_live_stale(lane, hdr) : -EPROTO;
+	case TP_MSG_ROUND:
+		return urgent ? tp_rounds_done(lane, hdr) : -EPROTO;
 	}
 	return -EPROTO;
 }
@@ -374,6 +378,8 @@ static int tp_lane_rx_thread(void *data)
 		trace_telepage_lane(lane->link->id, lane->nr, true, 0);
 		tp_event_lane(TELEPAGE_EVENT_LANE_UP, lane->link->id, lane->nr, 0, NULL);
 		tp_import_lane_up(lane);
+		if (lane->nr == TELEPAGE_LANE_URGENT)
+			tp_rounds_lane_up(lane);
 		tp_link_kick_push(lane->link);
 	}
 	while (!err) {

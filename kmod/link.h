@@ -10,6 +10,7 @@
 #include "telepage.h"
 
 struct tp_mm;
+struct tp_rounds;
 
 #define TP_LANES	(TELEPAGE_LANE_MAX + 1)
 #define TP_RELAY_MAX	256	/* demands of one link that may wait at the source */
@@ -148,6 +149,7 @@ struct tp_serve {
 	struct tp_link *link;
 	struct list_head node;		/* in export->serves */
 	bool dead;			/* no more pages are given out; READ_ONCE */
+	struct tp_rounds *rounds;	/* set once, under tp_ctl_mutex; acquire */
 
 	spinlock_t lock;		/* protects the next four fields */
 	unsigned long *want;		/* pages the peer lets us push and has not got yet */
@@ -213,7 +215,7 @@ void tp_congestion_exit(void);
 
 /* import.c: the destination's side of a lane */
 int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bool push,
-		    struct netlink_ext_ack *extack);
+		    bool live, struct netlink_ext_ack *extack);
 void tp_import_end(struct tp_region *r);
 void tp_import_tx_work(struct work_struct *work);
 void tp_import_lane_up(struct tp_lane *lane);
@@ -221,6 +223,10 @@ void tp_import_lane_lost(struct tp_lane *lane);
 int tp_import_data(struct tp_lane *lane, const struct tp_hdr *hdr);
 int tp_import_zero(struct tp_lane *lane, const struct tp_hdr *hdr);
 int tp_import_fail(struct tp_lane *lane, const struct tp_hdr *hdr);
+struct tp_region *tp_import_region(struct tp_link *link, u32 export_id);
+
+/* live.c */
+int tp_live_stale(struct tp_lane *lane, const struct tp_hdr *hdr);
 
 /* export.c: the source's side */
 extern struct xarray tp_exports;
@@ -243,6 +249,30 @@ int tp_export_send(struct tp_lane *lane, struct tp_export *ex, struct tp_hdr *hd
 		   struct bio_vec *bv, enum tp_codec codec, bool more);
 int tp_export_demand(struct tp_lane *lane, const struct tp_hdr *hdr);
 int tp_export_want(struct tp_lane *lane, const struct tp_hdr *hdr);
+
+/* rounds.c */
+
+/**
+ * struct tp_rounds_stat - how far the live rounds of an export are
+ * @round: the current one
+ * @begun: the destination has heard of it
+ * @rewritten: pages that were pushed and written to since
+ */
+struct tp_rounds_stat {
+	u32 round;
+	bool begun;
+	unsigned long rewritten;
+};
+
+int tp_export_round(struct tp_export *ex, struct netlink_ext_ack *extack);
+void tp_rounds_freeze(struct tp_serve *sv);
+void tp_rounds_end(struct tp_serve *sv);
+void tp_rounds_free(struct tp_rounds *rs);
+int tp_rounds_done(struct tp_lane *lane, const struct tp_hdr *hdr);
+void tp_rounds_lane_up(struct tp_lane *lane);
+bool tp_serve_pushes(struct tp_serve *sv, u32 *round);
+int tp_rounds_get(struct tp_serve *sv, pgoff_t index, struct page **page);
+bool tp_rounds_stat(struct tp_serve *sv, struct tp_rounds_stat *st);
 
 /* relay.c */
 int tp_relay_new(struct tp_lane *lane, struct tp_serve *sv, pgoff_t index, u32 gen);

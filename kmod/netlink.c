@@ -36,6 +36,7 @@ static const struct genl_ops tp_ops[] = {
 	TP_OP(EXPORT_DEL, export, tp_nl_export_del),
 	TP_OP_GET_BIG(EXPORT_GET, export, tp_nl_export_dump_start),
 	TP_OP(EXPORT_SERVE, export, tp_nl_export_serve),
+	TP_OP(EXPORT_ROUND, export, tp_nl_export_round),
 	TP_OP(LINK_NEW, link, tp_nl_link_new),
 	TP_OP(LINK_DEL, link, tp_nl_link_del),
 	TP_OP_GET(LINK_GET, link),

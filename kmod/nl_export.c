@@ -43,6 +43,20 @@ static struct tp_export *tp_nl_export(struct genl_info *info)
 	return ex;
 }
 
+/* Only an export that is served on one link has any. */
+static int tp_nl_fill_rounds(struct sk_buff *skb, struct tp_export *ex)
+{
+	struct tp_serve *sv = list_first_entry_or_null(&ex->serves, struct tp_serve, node);
+	struct tp_rounds_stat st;
+
+	if (!sv || !tp_rounds_stat(sv, &st))
+		return 0;
+	return nla_put_u32(skb, TELEPAGE_A_EXPORT_ROUND, st.round) ||
+	       (st.begun && nla_put_flag(skb, TELEPAGE_A_EXPORT_BEGUN)) ||
+	       nla_put_u64_64bit(skb, TELEPAGE_A_EXPORT_REWRITTEN, st.rewritten,
+				 TELEPAGE_A_EXPORT_PAD);
+}
+
 static int tp_nl_fill_export(struct sk_buff *skb, void *obj)
 {
 	struct tp_export *ex = obj;
@@ -75,6 +89,8 @@ static int tp_nl_fill_export(struct sk_buff *skb, void *obj)
 	list_for_each_entry(sv, &ex->serves, node)
 		if (nla_put_u32(skb, TELEPAGE_A_EXPORT_LINK, sv->link->id))
 			return -EMSGSIZE;
+	if (tp_nl_fill_rounds(skb, ex))
+		return -EMSGSIZE;
 	return ex->mm ? tp_nl_fill_process(skb, ex->mm) : 0;
 }
 
@@ -272,6 +288,18 @@ static int tp_do_export_serve(struct tp_export *ex, struct genl_info *info)
 int tp_nl_export_serve(struct sk_buff *skb, struct genl_info *info)
 {
 	return tp_nl_export_do(info, tp_do_export_serve);
+}
+
+static int tp_do_export_round(struct tp_export *ex, struct genl_info *info)
+{
+	int err = tp_export_round(ex, info->extack);
+
+	return err ?: tp_do_export_get(ex, info);
+}
+
+int tp_nl_export_round(struct sk_buff *skb, struct genl_info *info)
+{
+	return tp_nl_export_do(info, tp_do_export_round);
 }
 
 int tp_nl_export_dump_start(struct netlink_callback *cb)

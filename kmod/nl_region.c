@@ -20,6 +20,7 @@ const struct nla_policy tp_region_policy[TELEPAGE_A_REGION_MAX + 1] = {
 	[TELEPAGE_A_REGION_START]	= { .type = NLA_U64 },
 	[TELEPAGE_A_REGION_COUNT]	= { .type = NLA_U64 },
 	[TELEPAGE_A_REGION_CLEAR]	= { .type = NLA_FLAG },
+	[TELEPAGE_A_REGION_LIVE]	= { .type = NLA_FLAG },
 };
 
 /* The region that a command names, with a reference. */
@@ -71,7 +72,7 @@ static int tp_nl_fill_region(struct sk_buff *skb, void *obj)
 	    (READ_ONCE(r->frozen) && nla_put_flag(skb, TELEPAGE_A_REGION_FROZEN)) ||
 	    nla_put_u64_64bit(skb, TELEPAGE_A_REGION_RESIDENT,
 			      READ_ONCE(inode->i_mapping->nrpages), TELEPAGE_A_REGION_PAD) ||
-	    nla_put_u64_64bit(skb, TELEPAGE_A_REGION_ABSENT, atomic_long_read(&r->absent),
+	    nla_put_u64_64bit(skb, TELEPAGE_A_REGION_ABSENT, tp_absent(r),
 			      TELEPAGE_A_REGION_PAD) ||
 	    nla_put_u32(skb, TELEPAGE_A_REGION_OPENERS, READ_ONCE(r->openers)) ||
 	    nla_put_u32(skb, TELEPAGE_A_REGION_EXPORTS, READ_ONCE(r->nr_exports)) ||
@@ -83,7 +84,8 @@ static int tp_nl_fill_region(struct sk_buff *skb, void *obj)
 	if (smp_load_acquire(&r->remote) && r->link &&
 	    (nla_put_u32(skb, TELEPAGE_A_REGION_LINK, r->link->id) ||
 	     nla_put_u32(skb, TELEPAGE_A_REGION_EXPORT_ID, r->export_id) ||
-	     nla_put_u8(skb, TELEPAGE_A_REGION_PUSH, r->push)))
+	     nla_put_u8(skb, TELEPAGE_A_REGION_PUSH, r->push) ||
+	     (tp_is_live(r) && nla_put_flag(skb, TELEPAGE_A_REGION_LIVE))))
 		return -EMSGSIZE;
 	return tp_nl_fill_stats(skb, r);
 }
@@ -203,6 +205,8 @@ static int tp_do_freeze(struct tp_region *r, struct genl_info *info)
 	if (err == -EBUSY)
 		NL_SET_ERR_MSG(info->extack,
 			       "pages stay pinned for I/O: stop the VM and its devices first");
+	if (err == -EAGAIN)
+		NL_SET_ERR_MSG(info->extack, "the region's own source still writes to it");
 	if (!err)
 		tp_export_region_opened(r);
 	return err;
@@ -238,8 +242,12 @@ int tp_nl_region_abandon(struct sk_buff *skb, struct genl_info *info)
 static int tp_do_import(struct tp_region *r, struct genl_info *info)
 {
 	struct nlattr **a = info->attrs;
+	bool push = !a[TELEPAGE_A_REGION_PUSH] || nla_get_u8(a[TELEPAGE_A_REGION_PUSH]);
+	bool live = nla_get_flag(a[TELEPAGE_A_REGION_LIVE]);
 	struct tp_link *link;
 
+	if (live && !push)
+		return tp_nl_invalid(info, "a live import is pushed: leave PUSH out");
 	if (!a[TELEPAGE_A_REGION_LINK] || !a[TELEPAGE_A_REGION_EXPORT_ID])
 		return tp_nl_invalid(info, "an import needs a link and the number of an export");
 	link = tp_link_find(nla_get_u32(a[TELEPAGE_A_REGION_LINK]));
@@ -247,8 +255,7 @@ static int tp_do_import(struct tp_region *r, struct genl_info *info)
 		NL_SET_ERR_MSG_ATTR(info->extack, a[TELEPAGE_A_REGION_LINK], "no such link");
 		return -ENOENT;
 	}
-	return tp_import_start(r, link, nla_get_u32(a[TELEPAGE_A_REGION_EXPORT_ID]),
-			       !a[TELEPAGE_A_REGION_PUSH] || nla_get_u8(a[TELEPAGE_A_REGION_PUSH]),
+	return tp_import_start(r, link, nla_get_u32(a[TELEPAGE_A_REGION_EXPORT_ID]), push, live,
 			       info->extack);
 }
 

@@ -143,7 +143,7 @@ static bool tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsig
 		folio = tp_alloc_folio(mapping_gfp_mask(r->inode.i_mapping));
 		err = folio ? tp_read_verified(p, i, folio_page(folio, 0)) : -ENOMEM;
 		if (!err && tp_page_is_zero(folio_page(folio, 0)))
-			tp_place_zero(r, index, 1, gen);
+			tp_place_zero(r, index, 1, gen, false);
 		else if (!err)
 			err = tp_place_data(r, index, folio, gen, TP_STAT_FILE);
 		if (folio)

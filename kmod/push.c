@@ -26,6 +26,7 @@ struct tp_batch {
 	pgoff_t start;
 	unsigned int nr;
 	bool zero;
+	u32 round;			/* live: as of which round; 0: for good */
 	struct bio_vec *bv;		/* lane->bv_push */
 };
 
@@ -82,7 +83,7 @@ static int tp_push_flush(struct tp_batch *b)
 {
 	struct tp_hdr hdr = {
 		.type = b->zero ? TP_MSG_ZERO : TP_MSG_DATA,
-		.export = b->ex->id, .index = b->start, .count = b->nr,
+		.export = b->ex->id, .index = b->start, .count = b->nr, .gen = b->round,
 		.len = b->zero ? 0 : b->nr * PAGE_SIZE,
 	};
 	unsigned int i;
@@ -151,6 +152,23 @@ static int tp_push_fail(struct tp_batch *b, pgoff_t index, int err)
 	return tp_push_flush(b) ?: tp_lane_send(b->lane, &hdr, NULL);
 }
 
+/* A round has begun since they were taken: they are pushed in it. */
+static int tp_push_again(struct tp_serve *sv, pgoff_t start, unsigned int n)
+{
+	spin_lock(&sv->lock);
+	bitmap_set(sv->want, start, n);
+	sv->more = true;
+	spin_unlock(&sv->lock);
+	return 0;
+}
+
+static int tp_push_get(struct tp_serve *sv, u32 round, pgoff_t index, struct page **page)
+{
+	if (round)
+		return tp_rounds_get(sv, index, page);
+	return sv->export->ops->get(sv->export, index, page);
+}
+
 /* Send pages that were taken. Return: 0 or what failed the lane. */
 static int tp_push_run_pages(struct tp_lane *lane, struct tp_serve *sv, pgoff_t start,
 			     unsigned int n)
@@ -159,9 +177,12 @@ static int tp_push_run_pages(struct tp_lane *lane, struct tp_serve *sv, pgoff_t 
 	pgoff_t i;
 	int err = 0;
 
+	/* Before anything is read: what is read later is as good as it says, or better. */
+	if (!tp_serve_pushes(sv, &b.round))
+		return tp_push_again(sv, start, n);
 	for (i = start; i < start + n && !err; i++) {
 		struct page *page = NULL;
-		int ret = b.ex->ops->get(b.ex, i, &page);
+		int ret = tp_push_get(sv, b.round, i, &page);
 
 		if (ret == -EAGAIN) {
 			/* still at another peer: not now */
@@ -172,6 +193,8 @@ static int tp_push_run_pages(struct tp_lane *lane, struct tp_serve *sv, pgoff_t 
 			sv->defer_until = jiffies + TP_DEFER;
 			continue;
 		}
+		if (ret < 0 && b.round)
+			continue;
 		if (ret < 0) {
 			err = tp_push_fail(&b, i, ret);
 			if (ret != -ESRCH)
@@ -197,9 +220,10 @@ static unsigned long tp_push_wait(struct tp_serve *sv, u64 now)
 {
 	unsigned long defer = READ_ONCE(sv->defer_until);
 	struct tp_region *r = sv->export->region;
+	u32 round;
 	u64 ns;
 
-	if (!READ_ONCE(sv->more) || READ_ONCE(sv->dead) || !sv->export->ops->open(sv->export))
+	if (!READ_ONCE(sv->more) || READ_ONCE(sv->dead) || !tp_serve_pushes(sv, &round))
 		return MAX_SCHEDULE_TIMEOUT;
 	if (time_before(jiffies, defer))
 		return defer - jiffies;

@@ -296,6 +296,7 @@ int tp_region_abandon(struct tp_region *r, struct netlink_ext_ack *extack)
 	smp_mb();
 	tp_import_end(r);
 	tp_request_finish_range(r, 0, r->nr_pages - 1, -EIO);
+	wake_up_all(&r->settled);
 	tp_event(TELEPAGE_EVENT_REGION_ABANDONED, r, 0, NULL);
 	return 0;
 }

@@ -19,6 +19,7 @@ static void tp_serve_free(struct kref *ref)
 
 	WARN_ON_ONCE(!list_empty(&sv->relays));
 	kvfree(sv->want);
+	tp_rounds_free(sv->rounds);
 	tp_export_put(sv->export);
 	tp_link_put(sv->link);
 	kfree(sv);
@@ -117,6 +118,7 @@ void tp_serve_end(struct tp_serve *sv)
 	atomic_dec(&sv->link->nr_serves);
 	list_del(&sv->node);
 	sv->export->nr_serves--;
+	tp_rounds_end(sv);
 	tp_relays_kick(sv);
 	tp_serve_put(sv);
 }

@@ -23,6 +23,7 @@ const char *const tp_stat_names[TP_STAT_NR] = {
 	[TP_STAT_RX_BYTES]	= "rx_bytes",
 	[TP_STAT_FILE]		= "file",
 	[TP_STAT_FILE_BAD]	= "file_bad",
+	[TP_STAT_REWRITTEN]	= "rewritten",
 };
 
 /**

@@ -54,7 +54,7 @@ static ssize_t resident_show(struct tp_region *r, char *buf)
 
 static ssize_t absent_show(struct tp_region *r, char *buf)
 {
-	return sysfs_emit(buf, "%ld\n", atomic_long_read(&r->absent));
+	return sysfs_emit(buf, "%ld\n", tp_absent(r));
 }
 
 /* "below_us count" a line, only buckets in use; the last has no bound */

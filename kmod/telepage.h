@@ -21,6 +21,7 @@
  *   zero   -> resident   first touch                    tp_folio_get()
  *   absent -> resident   data came, asked for or not     tp_place_data()
  *   absent -> zero       the peer said so, or punched    tp_place_zero(), tp_punch()
+ *   any    -> absent     the source has written to it    tp_place_stale(), while live
  *   resident -> zero     punched                         tp_punch()
  *   resident -> zero     given to a VMM's own memory     tp_forget()
  *
@@ -33,6 +34,8 @@
  *         region->reqs.xa_lock      requests and their waiters
  *           link->queue_lock        what waits to be sent
  *     link->lane_mutex              slots of the lanes
+ *     rounds->lock                  the list of a live round; a leaf
+ *   rounds->watch                   the folio lock is inside
  *   lane->tx_mutex                  one message at a time; a leaf, held over send
  *   serve->lock                     the queue_lock is inside
  *   packer.lock                     tx_mutex is inside; as that one, held over send
@@ -69,6 +72,7 @@ struct folio_batch;
 struct tp_link;
 struct tp_lane;
 struct tp_origin;
+struct tp_rounds;
 struct tp_sysfs;
 struct tp_uffd;
 struct netlink_ext_ack;
@@ -91,6 +95,7 @@ struct tp_region {
 	unsigned long nr_pages;
 	unsigned long *dirty;		/* written since cleared; changes under the folio lock */
 	u64 harvests;			/* that have cleared; under tp_ctl_mutex, READ_ONCE */
+	struct tp_rounds __rcu *rounds;	/* told of each write; changes under tp_ctl_mutex */
 	struct tp_counters __percpu *counters;
 	atomic64_t wait_max_ns;
 
@@ -121,11 +126,15 @@ struct tp_region {
 	struct tp_link *link;		/* holds a reference until evicted */
 	u32 export_id;
 	bool push;
+	bool live;			/* the source still writes, no page is seen; acquire */
+	u32 round;			/* while live: as of which pages come; under invalidate_lock */
+	u32 round_heard;		/* what TP_SAY_ROUND is to say */
+	wait_queue_head_t settled;	/* who needs a page waits here while it is live */
 	pgoff_t want_pos;		/* tx work only: pages up to here were offered for push */
-	unsigned long want_flags;	/* TP_WANT_AGAIN: offer from the start */
+	unsigned long want_flags;	/* TP_WANT_AGAIN: offer from the start; TP_SAY_ROUND */
 	long want_absent;		/* want work only: @absent when it last ran */
 	unsigned long *remote;		/* one bit per page whose content is elsewhere */
-	atomic_long_t absent;		/* bits set in @remote */
+	atomic_long_t absent;		/* bits set in @remote, and one while it is live */
 
 	struct tp_origin *origin;	/* local files: set once by REGION_ORIGIN; acquire */
 
@@ -195,8 +204,9 @@ extern const struct vm_operations_struct tp_vm_ops;
  * @r: the region
  * @index: page, in range
  *
- * Context: any. A false answer is final, and the page cache seen afterwards has the
- * page's folio, if it got one; a true answer may change at any time.
+ * Context: any. Once the region is not live a false answer is final, and the page
+ * cache seen afterwards has the page's folio, if it got one; a true answer may change
+ * at any time.
  */
 static inline bool tp_is_remote(const struct tp_region *r, pgoff_t index)
 {
@@ -206,7 +216,25 @@ static inline bool tp_is_remote(const struct tp_region *r, pgoff_t index)
 	return remote && test_bit_acquire(index, remote);
 }
 
-enum { TP_WANT_AGAIN };
+/**
+ * tp_is_live - does the source of a region still write to it?
+ * @r: the region
+ *
+ * Context: any. A false answer is final.
+ */
+static inline bool tp_is_live(const struct tp_region *r)
+{
+	/* Pairs with smp_store_release() in tp_begin_round(). */
+	return smp_load_acquire(&r->live);
+}
+
+/* pages whose content is elsewhere */
+static inline long tp_absent(const struct tp_region *r)
+{
+	return atomic_long_read(&r->absent) - READ_ONCE(r->live);
+}
+
+enum { TP_WANT_AGAIN, TP_SAY_ROUND };
 
 #define TP_REQ_READ	XA_MARK_0	/* of a request: it waits for a reader of origin_read.c */
 
@@ -215,7 +243,10 @@ enum { TP_WANT_AGAIN };
 struct folio *tp_folio_get(struct tp_region *r, pgoff_t index, unsigned int flags);
 int tp_place_data(struct tp_region *r, pgoff_t index, struct folio *folio, u32 gen,
 		  enum tp_stat came);
-void tp_place_zero(struct tp_region *r, pgoff_t index, unsigned long count, u32 gen);
+void tp_place_zero(struct tp_region *r, pgoff_t index, unsigned long count, u32 gen,
+		   bool pushed);
+void tp_place_stale(struct tp_region *r, pgoff_t index, unsigned long count);
+void tp_begin_round(struct tp_region *r, u32 round, bool final);
 int tp_punch(struct tp_region *r, loff_t start, loff_t end);
 void tp_forget(struct tp_region *r, struct folio_batch *batch);
 int tp_wait_page(struct tp_region *r, pgoff_t index, unsigned int state);
@@ -228,6 +259,13 @@ int tp_dirty_harvest(struct tp_region *r, pgoff_t start, unsigned long count, bo
 		     unsigned long *out);
 int tp_freeze(struct tp_region *r);
 void tp_thaw(struct tp_region *r);
+void tp_watch_page(struct tp_region *r, pgoff_t index, unsigned long *rewritten);
+
+/* live.c */
+int tp_live_wait(struct tp_region *r, unsigned int state, unsigned long timeout);
+
+/* rounds.c */
+void tp_rounds_rewritten(struct tp_region *r, pgoff_t index);
 
 /* request.c */
 

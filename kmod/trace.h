@@ -184,6 +184,26 @@ TRACE_EVENT(telepage_push,
 		  __entry->index, __entry->count, __entry->zero)
 );
 
+/* a live round begins: at the source it is told, at the destination it was obeyed */
+TRACE_EVENT(telepage_round,
+	TP_PROTO(u32 link, u32 export, u32 round, bool last),
+	TP_ARGS(link, export, round, last),
+	TP_STRUCT__entry(
+		__field(u32, link)
+		__field(u32, export)
+		__field(u32, round)
+		__field(bool, last)
+	),
+	TP_fast_assign(
+		__entry->link = link;
+		__entry->export = export;
+		__entry->round = round;
+		__entry->last = last;
+	),
+	TP_printk("link=%u export=%u round=%u last=%d", __entry->link, __entry->export,
+		  __entry->round, __entry->last)
+);
+
 /* an event of a userfaultfd, or an answer to it; ret: bytes, errno, or flags */
 TRACE_EVENT(telepage_uffd,
 	TP_PROTO(const struct tp_region *r, const char *what, u64 addr, u64 len, s64 ret),

@@ -309,6 +309,8 @@ static int tp_claim_region(struct tp_region *r, struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG(extack, "the region is exported");
 	else if (READ_ONCE(r->frozen))
 		NL_SET_ERR_MSG(extack, "the region is frozen: thaw it first");
+	else if (tp_is_live(r))
+		NL_SET_ERR_MSG(extack, "the region's own source still writes to it");
 	else
 		err = 0;
 	if (!err) {

@@ -108,6 +108,12 @@ static const char *tp_wire_check(const struct tp_hdr *hdr)
 		return hdr->len ? "zero run with payload" : NULL;
 	case TP_MSG_FAIL:
 		return hdr->len ? "failure with payload" : NULL;
+	case TP_MSG_STALE:
+		if (hdr->count > TP_LIST_MAX || !hdr->gen || hdr->code & ~TP_STALE_ALL)
+			return "stale pages of no round, or too many runs";
+		return hdr->len == hdr->count * TP_RUN_LEN ? NULL : "stale pages of a wrong length";
+	case TP_MSG_ROUND:
+		return hdr->len || !hdr->gen ? "round with payload, or none" : NULL;
 	}
 	return "unknown message";
 }

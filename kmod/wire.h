@@ -61,6 +61,14 @@ enum tp_codec {
  * @TP_MSG_ZERO: the same, but all @count pages are zero; no payload
  * @TP_MSG_FAIL: to the destination: page @index of @export cannot be had; lane and
  *	@gen as in DATA, @code a positive errno
+ * @TP_MSG_STALE: urgent lane, to the destination, of an import that began live: @count
+ *	runs of pages of @export, ascending, whose content is not what was pushed any
+ *	more. @gen is the round that begins with them; @code: TP_STALE_LAST ends the
+ *	list, TP_STALE_FINAL in all of its messages says that the source writes no more
+ * @TP_MSG_ROUND: urgent lane, to the source: the whole list of round @gen was obeyed
+ *
+ * While an import is live, @gen of what is pushed on a bulk lane is its round, and what
+ * is of another round is dropped.
  */
 enum tp_msg {
 	TP_MSG_HELLO = 1,
@@ -69,17 +77,23 @@ enum tp_msg {
 	TP_MSG_DATA,
 	TP_MSG_ZERO,
 	TP_MSG_FAIL,
+	TP_MSG_STALE,
+	TP_MSG_ROUND,
 };
+
+#define TP_STALE_LAST	1
+#define TP_STALE_FINAL	2
+#define TP_STALE_ALL	(TP_STALE_LAST | TP_STALE_FINAL)
 
 /**
  * struct tp_hdr - a decoded header
  * @type: &enum tp_msg
  * @codec: &enum tp_codec of DATA
- * @code: errno of FAIL
+ * @code: errno of FAIL, flags of STALE
  * @export: the source's number of the export; 0 where none
  * @index: first page
  * @count: pages, or entries of the payload
- * @gen: which request is answered
+ * @gen: which request is answered, or which round it is
  * @len: bytes of payload that follow
  */
 struct tp_hdr {

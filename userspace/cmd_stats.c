@@ -76,6 +76,7 @@ static void show_region(const struct tp_region *r)
 	row_count(&t, s->zero, "pages that the peer said are zero, or a file has as zero");
 	row_count(&t, s->file, "pages that came from a file");
 	row_count(&t, s->file_bad, "pages that a file did not have as promised");
+	row_count(&t, s->rewritten, "pages that had come and were written to since");
 	row_count(&t, s->duplicate, "pages that came and were here already");
 	row_count(&t, s->stale, "replies to no request or an older one");
 	row_ns(&t, s->wait_ns, "that tasks waited for pages, all together");

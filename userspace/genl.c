@@ -241,17 +241,30 @@ int tp_region_dirty(struct tp_nl *nl, const char *name, uint64_t start, uint64_t
 	return transact_one(nl, msg, &a);
 }
 
-int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link,
-		     uint32_t export_id, bool push)
+static int import_as(struct tp_nl *nl, const char *name, uint32_t link, uint32_t export_id,
+		     bool push, bool live)
 {
 	struct nl_msg *msg = tp_nl_request(nl, TELEPAGE_CMD_REGION_IMPORT, NLM_F_ACK);
 	uint8_t push8 = push;
 
+	if (live)
+		tp_nl_put(&msg, TELEPAGE_A_REGION_LIVE, NULL, 0);
 	tp_nl_put_string(&msg, TELEPAGE_A_REGION_NAME, name);
 	tp_nl_put_u32(&msg, TELEPAGE_A_REGION_LINK, link);
 	tp_nl_put_u32(&msg, TELEPAGE_A_REGION_EXPORT_ID, export_id);
 	tp_nl_put(&msg, TELEPAGE_A_REGION_PUSH, &push8, sizeof(push8));
 	return tp_nl_transact(nl, msg, NULL, NULL);
+}
+
+int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link,
+		     uint32_t export_id, bool push)
+{
+	return import_as(nl, name, link, export_id, push, false);
+}
+
+int tp_region_import_live(struct tp_nl *nl, const char *name, uint32_t link, uint32_t export_id)
+{
+	return import_as(nl, name, link, export_id, true, true);
 }
 
 int tp_region_abandon(struct tp_nl *nl, const char *name)
@@ -337,6 +350,14 @@ static int export_answer(struct tp_nl *nl, struct nl_msg *msg, struct tp_export 
 int tp_export_get(struct tp_nl *nl, const char *name, struct tp_export *out)
 {
 	struct nl_msg *msg = tp_nl_request(nl, TELEPAGE_CMD_EXPORT_GET, NLM_F_ACK);
+
+	tp_nl_put_string(&msg, TELEPAGE_A_EXPORT_NAME, name);
+	return export_answer(nl, msg, out);
+}
+
+int tp_export_round(struct tp_nl *nl, const char *name, struct tp_export *out)
+{
+	struct nl_msg *msg = tp_nl_request(nl, TELEPAGE_CMD_EXPORT_ROUND, NLM_F_ACK);
 
 	tp_nl_put_string(&msg, TELEPAGE_A_EXPORT_NAME, name);
 	return export_answer(nl, msg, out);

@@ -26,7 +26,7 @@ struct tp_nl;				/* one request socket, family resolved */
 struct tp_stats {
 	uint64_t faults, faults_nowait, zero_fill, demand_sent, demand, push,
 		 zero, duplicate, stale, wait_ns, wait_max_ns, mkwrite, rx_bytes,
-		 file, file_bad;
+		 file, file_bad, rewritten;
 };
 
 struct tp_region {
@@ -40,6 +40,7 @@ struct tp_region {
 	uint32_t openers, exports;
 	uint64_t harvests;		/* that have cleared dirty bits */
 	bool importing;			/* link and export_id are valid */
+	bool live;			/* its source still writes to it */
 	uint32_t link, export_id;
 	bool push;
 	struct tp_stats stats;
@@ -63,6 +64,9 @@ struct tp_export {
 	size_t nr_links;
 	bool open;
 	uint64_t demand, push, zero, wanted, failed, tx_bytes;
+	uint32_t round;			/* live, 0: none */
+	bool begun;			/* the peer has heard of that round */
+	uint64_t rewritten;		/* pages since they were pushed live */
 };
 
 struct tp_lane {
@@ -129,6 +133,8 @@ int tp_region_dirty(struct tp_nl *nl, const char *name, uint64_t start, uint64_t
 		    bool clear, uint8_t *bitmap /* (count + 7) / 8 bytes */);
 int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link,
 		     uint32_t export_id, bool push);
+/* the peer begins with live rounds: tp_export_round() there */
+int tp_region_import_live(struct tp_nl *nl, const char *name, uint32_t link, uint32_t export_id);
 int tp_region_abandon(struct tp_nl *nl, const char *name);
 
 /* a run of pages that a file has; @digests: 32 bytes a page, or NULL */
@@ -166,6 +172,8 @@ int tp_export_new_pid(struct tp_nl *nl, const char *name, const char *peer, uint
 		      int mem_fd, const struct tp_range *ranges, size_t n);
 int tp_export_del(struct tp_nl *nl, const char *name);
 int tp_export_get(struct tp_nl *nl, const char *name, struct tp_export *out);
+/* begins to push live, or the next round; @out: as it is then */
+int tp_export_round(struct tp_nl *nl, const char *name, struct tp_export *out);
 int tp_export_dump(struct tp_nl *nl, struct tp_export_list *out);
 void tp_export_list_free(struct tp_export_list *l);
 int tp_export_serve(struct tp_nl *nl, const char *name, uint32_t link, uint32_t *export_id);

@@ -37,6 +37,7 @@ static struct nla_policy region_policy[TELEPAGE_A_REGION_MAX + 1] = {
 	[TELEPAGE_A_REGION_COUNT]	= { .type = NLA_U64 },
 	[TELEPAGE_A_REGION_BITMAP]	= { .maxlen = REGION_BITMAP_MAX },
 	[TELEPAGE_A_REGION_STATS]	= { .type = NLA_NESTED },
+	[TELEPAGE_A_REGION_LIVE]	= { .type = NLA_FLAG },
 };
 
 static struct nla_policy export_policy[TELEPAGE_A_EXPORT_MAX + 1] = {
@@ -57,6 +58,9 @@ static struct nla_policy export_policy[TELEPAGE_A_EXPORT_MAX + 1] = {
 	[TELEPAGE_A_EXPORT_PID]		= { .type = NLA_U32 },
 	[TELEPAGE_A_EXPORT_RANGE]	= { .type = NLA_NESTED },
 	[TELEPAGE_A_EXPORT_LOST]	= { .type = NLA_FLAG },
+	[TELEPAGE_A_EXPORT_ROUND]	= { .type = NLA_U32 },
+	[TELEPAGE_A_EXPORT_BEGUN]	= { .type = NLA_FLAG },
+	[TELEPAGE_A_EXPORT_REWRITTEN]	= { .type = NLA_U64 },
 };
 
 static struct nla_policy link_policy[TELEPAGE_A_LINK_MAX + 1] = {
@@ -122,6 +126,7 @@ static const size_t stats_member[TELEPAGE_A_STATS_MAX + 1] = {
 	[TELEPAGE_A_STATS_RX_BYTES]	 = offsetof(struct tp_stats, rx_bytes),
 	[TELEPAGE_A_STATS_FILE]		 = offsetof(struct tp_stats, file),
 	[TELEPAGE_A_STATS_FILE_BAD]	 = offsetof(struct tp_stats, file_bad),
+	[TELEPAGE_A_STATS_REWRITTEN]	 = offsetof(struct tp_stats, rewritten),
 };
 
 static const char *const state_names[] = {
@@ -244,6 +249,7 @@ int tp_parse_region(struct nlattr *head, int len, struct tp_region *out)
 	out->openers = opt_u32(tb[TELEPAGE_A_REGION_OPENERS]);
 	out->exports = opt_u32(tb[TELEPAGE_A_REGION_EXPORTS]);
 	out->id = opt_u32(tb[TELEPAGE_A_REGION_ID]);
+	out->live = tb[TELEPAGE_A_REGION_LIVE];
 	out->harvests = opt_u64(tb[TELEPAGE_A_REGION_HARVESTS]);
 	/* who subtracts absent from the pages of the region must not wrap around */
 	if (out->absent > out->size / TELEPAGE_PAGE_SIZE)
@@ -361,6 +367,9 @@ int tp_parse_export(struct nlattr *head, int len, struct tp_export *out)
 
 	out->pid = opt_u32(tb[TELEPAGE_A_EXPORT_PID]);
 	out->lost = tb[TELEPAGE_A_EXPORT_LOST];
+	out->round = opt_u32(tb[TELEPAGE_A_EXPORT_ROUND]);
+	out->begun = tb[TELEPAGE_A_EXPORT_BEGUN];
+	out->rewritten = opt_u64(tb[TELEPAGE_A_EXPORT_REWRITTEN]);
 
 	err = parse_export_links(head, len, out);
 	if (!err)

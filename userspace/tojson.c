@@ -59,7 +59,7 @@ json_t *tp_json_now(void)
 
 json_t *tp_json_stats(const struct tp_stats *s)
 {
-	return json_pack("{so so so so so so so so so so so so so so so}",
+	return json_pack("{so so so so so so so so so so so so so so so so}",
 			 "faults", num(s->faults),
 			 "faults_nowait", num(s->faults_nowait),
 			 "zero_fill", num(s->zero_fill),
@@ -74,7 +74,8 @@ json_t *tp_json_stats(const struct tp_stats *s)
 			 "mkwrite", num(s->mkwrite),
 			 "rx_bytes", num(s->rx_bytes),
 			 "file", num(s->file),
-			 "file_bad", num(s->file_bad));
+			 "file_bad", num(s->file_bad),
+			 "rewritten", num(s->rewritten));
 }
 
 json_t *tp_json_region(const struct tp_region *r)
@@ -88,7 +89,7 @@ json_t *tp_json_region(const struct tp_region *r)
 	if (r->importing)
 		import = json_pack("{so so sb}", "link", num(r->link),
 				   "export_id", num(r->export_id), "push", r->push);
-	return json_pack("{ss so so ss ss so so sb so so so so so so so}",
+	return json_pack("{ss so so ss ss so so sb sb so so so so so so so}",
 			 "name", r->name,
 			 "size", num(r->size),
 			 "pages", num(pages),
@@ -97,6 +98,7 @@ json_t *tp_json_region(const struct tp_region *r)
 			 "uid", num(r->uid),
 			 "gid", num(r->gid),
 			 "frozen", r->frozen,
+			 "live", r->live,
 			 "here_pages", num(pages - r->absent),
 			 "absent_pages", num(r->absent),
 			 "resident_pages", num(r->resident),
@@ -116,7 +118,7 @@ json_t *tp_json_export(const struct tp_export *e)
 		json_array_append_new(ranges, json_pack("{so so}",
 							"addr", num(e->ranges[i].addr),
 							"len", num(e->ranges[i].len)));
-	return json_pack("{ss ss so so so so so so so sb sb so so so so so so}",
+	return json_pack("{ss ss so so so so so so so sb sb so so so so so so so so}",
 			 "name", e->name,
 			 "peer", e->peer,
 			 "id", num(e->id),
@@ -133,7 +135,9 @@ json_t *tp_json_export(const struct tp_export *e)
 			 "zero", num(e->zero),
 			 "wanted", num(e->wanted),
 			 "failed", num(e->failed),
-			 "tx_bytes", num(e->tx_bytes));
+			 "tx_bytes", num(e->tx_bytes),
+			 "round", num(e->round),
+			 "rewritten", num(e->rewritten));
 }
 
 /* the agent's note, an object where it is one; its token is between the agents */

@@ -47,6 +47,12 @@
  * asks before that waits. So a destination can be prepared at leisure while the
  * VM runs at the source, and can never see a page that is still written to.
  *
+ * Live rounds: with LIVE, REGION_IMPORT lets the region take pages while the VM
+ * still runs at the source. There EXPORT_ROUND begins to push, and when WANTED is
+ * 0 begins again with the pages that were written to since (REWRITTEN). The
+ * freeze names the last of them; all this while nobody at the destination sees a
+ * page, and who needs one waits.
+ *
  * An export of a process serves at once; whoever makes it sees to it that the
  * process stands still. Its pages are the ranges one after the other. What is
  * untouched anonymous memory there is zero, what was discarded is zero from
@@ -162,7 +168,8 @@ enum telepage_event {
  *	ERANGE outside of the region; EINVAL COUNT over TELEPAGE_DIRTY_MAX.
  * @TELEPAGE_CMD_REGION_IMPORT: take every page from the peer's export
  *	EXPORT_ID over link LINK (NAME). Only a region that was never touched
- *	can import. PUSH 0 asks the peer to push nothing (demand only).
+ *	can import. PUSH 0 asks the peer to push nothing (demand only). LIVE: the
+ *	peer pushes in live rounds before it freezes. EINVAL LIVE with PUSH 0.
  *	EBUSY it is open, has content, or imports already; ENOENT.
  * @TELEPAGE_CMD_REGION_ABANDON: give up the absent pages (NAME).
  *	EINVAL nothing is absent.
@@ -184,6 +191,13 @@ enum telepage_event {
  *	export (NAME); answers as EXPORT_GET. The ID in the answer is what the
  *	peer gives as EXPORT_ID to REGION_IMPORT.
  *	E2BIG it is served on 256 links.
+ * @TELEPAGE_CMD_EXPORT_ROUND: push the export of a region that is not frozen
+ *	(NAME), or begin the next live round: what was written to since it was
+ *	pushed is pushed again. The peer has to import it LIVE. The freeze begins
+ *	the last round. Answers as EXPORT_GET.
+ *	EINVAL not of a region, or not served on one link; EBUSY the region is
+ *	frozen, or pushed live to another peer; EAGAIN the peer has not heard of
+ *	the round before; ENOMEM.
  * @TELEPAGE_CMD_LINK_NEW: make a link: optional PEER, a note that the agent
  *	finds again (which peer, how to reconnect). Answers as LINK_GET.
  * @TELEPAGE_CMD_LINK_DEL: delete a link (LINK) and detach its lanes.
@@ -273,6 +287,7 @@ enum telepage_cmd {
 	TELEPAGE_CMD_UFFD_DETACH,
 	TELEPAGE_CMD_UFFD_GET,
 	TELEPAGE_CMD_REGION_ORIGIN,
+	TELEPAGE_CMD_EXPORT_ROUND,
 
 	__TELEPAGE_CMD_MAX,
 	TELEPAGE_CMD_MAX = __TELEPAGE_CMD_MAX - 1
@@ -303,6 +318,7 @@ enum {
 	TELEPAGE_A_REGION_STATS,	/* nest, TELEPAGE_A_STATS_* */
 	TELEPAGE_A_REGION_HARVESTS,	/* u64, REGION_DIRTY with CLEAR: has somebody else? */
 	TELEPAGE_A_REGION_ID,		/* u32, higher for younger ones, begins at random */
+	TELEPAGE_A_REGION_LIVE,		/* flag, the source still writes to it */
 
 	__TELEPAGE_A_REGION_MAX,
 	TELEPAGE_A_REGION_MAX = __TELEPAGE_A_REGION_MAX - 1
@@ -327,6 +343,7 @@ enum {
 	TELEPAGE_A_STATS_RX_BYTES,	/* page messages received, with headers */
 	TELEPAGE_A_STATS_FILE,		/* pages that came from a local file */
 	TELEPAGE_A_STATS_FILE_BAD,	/* pages that a file should have had and had not */
+	TELEPAGE_A_STATS_REWRITTEN,	/* pages that had come and were written to since */
 
 	__TELEPAGE_A_STATS_MAX,
 	TELEPAGE_A_STATS_MAX = __TELEPAGE_A_STATS_MAX - 1
@@ -355,6 +372,9 @@ enum {
 	TELEPAGE_A_EXPORT_MEM_FD,	/* u32, /proc/PID/mem opened by the caller */
 	TELEPAGE_A_EXPORT_RANGE,	/* nest, TELEPAGE_A_RANGE_*, once per range */
 	TELEPAGE_A_EXPORT_LOST,		/* flag, the process has ended */
+	TELEPAGE_A_EXPORT_ROUND,	/* u32, the live round, from 1 */
+	TELEPAGE_A_EXPORT_BEGUN,	/* flag, the peer has heard of it */
+	TELEPAGE_A_EXPORT_REWRITTEN,	/* u64, pages written to since they were pushed */
 
 	__TELEPAGE_A_EXPORT_MAX,
 	TELEPAGE_A_EXPORT_MAX = __TELEPAGE_A_EXPORT_MAX - 1
