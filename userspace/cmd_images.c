@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,9 +236,28 @@ static int do_remove(const struct images_opts *o, int argc, char **argv)
 
 /* --- index ------------------------------------------------------------------------- */
 
-static void progress(uint64_t done, uint64_t total, void *arg)
+static volatile sig_atomic_t stopped_by;
+
+/* a second one ends it at once; what is left over then goes the next time */
+static void stop(int sig)
+{
+	stopped_by = sig;
+}
+
+static void catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction sa = { .sa_handler = stop, .sa_flags = SA_RESETHAND | SA_RESTART }, was;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (!sigaction(signals[i], NULL, &was) && was.sa_handler != SIG_IGN)
+			sigaction(signals[i], &sa, NULL);
+}
+
+static bool progress(uint64_t done, uint64_t total, void *arg)
 {
 	tp_progress_update(arg, done, total, 0);
+	return !stopped_by;
 }
 
 static int index_one(const struct images_entry *e)
@@ -256,6 +276,8 @@ static int index_one(const struct images_entry *e)
 	tp_progress_finish(&p, !err);
 	if (!err)
 		return TP_OK;
+	if (err == -ECANCELED)
+		return TP_FAILED;
 	if (err == -ESTALE)
 		return tp_fail("images index: %s is written to (index it when nobody uses it)",
 			       e->path);
@@ -279,11 +301,13 @@ static int do_index(const struct images_opts *o, int argc, char **argv)
 		return tp_usage("telepage images", "index takes one NAME and --group, or nothing");
 	if (name && !tp_name_ok(name))
 		return tp_usage("telepage images", "'%s' is no name: " TP_NAME_RULE, name);
+	images_sweep(o->dir);
 	err = images_list(o->dir, o->group, &v, &n);
 	if (err)
 		return fail_dir(o, "index", err);
+	catch_signals();
 	/* one that fails does not keep the others from it */
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !stopped_by; i++) {
 		if (name ? strcmp(v[i].name, name) != 0 : v[i].indexed)
 			continue;
 		found = true;
@@ -291,6 +315,11 @@ static int do_index(const struct images_opts *o, int argc, char **argv)
 			status = TP_FAILED;
 	}
 	images_free(v, n);
+	/* who waits for us is to see what has ended us */
+	if (stopped_by) {
+		signal(stopped_by, SIG_DFL);
+		raise(stopped_by);
+	}
 	if (name && !found)
 		return tp_fail("images index: group %s has no %s " LIST_HINT, o->group, name);
 	return status;

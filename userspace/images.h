@@ -79,6 +79,9 @@ int images_keep_commit(struct images_keep *k, const digest_t *digests,
 		       const struct digest_opts *o);
 void images_keep_drop(struct images_keep *k);	/* NULL is fine */
 
+/* removes what somebody has left over who died while he wrote it */
+void images_sweep(const char *dir);
+
 /*
  * Registers the file or block device @path. -EEXIST: the name is another file's, -ENODEV: it is
  * neither. It stays whose it is: nothing here ever writes to it or removes it.

@@ -94,6 +94,7 @@ static void look(void)
 	struct images_entry *v;
 	size_t n;
 
+	images_sweep(ix.dir);
 	if (images_list(ix.dir, NULL, &v, &n))
 		return;
 	for (size_t i = 0; i < n; i++)

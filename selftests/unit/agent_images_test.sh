@@ -76,6 +76,34 @@ t_refusals() { # clear, and nothing was done
 	images remove vm0 --group g --yes && check "now it is not" listed "g/disk.raw:disk:no"
 }
 
+indexing() { # of the big one, in the background
+	"$TELEPAGE" images index big --group g --dir "$W/images-a" 2>"$W/err" &
+	p=$!
+	pids="$pids $p"
+	wait_for test -e "$W/disk.big.tpi.tmp"
+}
+
+t_stopped() { # an index that is not finished leaves nothing
+	worlds
+	disk disk.raw && truncate -s 1T "$W/disk.big"
+	images add "$W/disk.raw" --group g && images add "$W/disk.big" --name big --group g || return 1
+	for sig in TERM HUP; do
+		check "one is being made" indexing && kill -$sig $p
+		wait $p 2>/dev/null
+		check "it ends by SIG$sig" test "$(kill -l $?)" = $sig &&
+		check "and nothing is left" test ! -e "$W/disk.big.tpi.tmp" || return 1
+	done
+	check "one is being made" indexing && kill -KILL $p
+	wait $p 2>/dev/null
+	check "what is killed leaves something" test -e "$W/disk.big.tpi.tmp" &&
+	images index disk.raw --group g 2>/dev/null &&
+	check "until the next time" test ! -e "$W/disk.big.tpi.tmp" || return 1
+	check "one is being made" indexing && kill -KILL $p
+	wait $p 2>/dev/null
+	rm "$W/disk.big" && disk disk.big && agent a "$PORT_A" &&
+	check "or the agent does it" wait_for test ! -e "$W/disk.big.tpi.tmp"
+}
+
 indexer() { # its pid
 	tr -d ' ' <"/proc/$pid_a/task/$pid_a/children"
 }
@@ -117,5 +145,5 @@ t_bad_index() { # an index that is anything at all keeps nobody from anything
 }
 
 # shellcheck disable=SC2034	# of agent_lib.sh
-QUICK=by_hand,refusals,background,bad_index
+QUICK=by_hand,refusals,stopped,background,bad_index
 run_tests
