@@ -66,7 +66,7 @@ static void remember(const struct images_entry *e)
 	f->size = e->size;
 }
 
-/* told once, until it is there again, as another at least */
+/* told once, or it would be each minute */
 static void tell_missing(const struct images_entry *e)
 {
 	if (has_failed(e))
