@@ -56,7 +56,9 @@ struct images_opts {
 
 static const char *index_state(const struct images_entry *e)
 {
-	return e->err == -ENOENT ? "missing" : e->err ? "-" : e->indexed ? "yes" : e->stale ? "stale" : "no";
+	if (e->err)
+		return e->err == -ENOENT ? "missing" : "-";
+	return e->indexed ? "yes" : e->stale ? "stale" : "no";
 }
 
 /* --- list --------------------------------------------------------------------- */
@@ -86,8 +88,9 @@ static void look_at_kept(const struct images_opts *o, struct kept *k)
 	size_t n;
 
 	*k = (struct kept){ .dir = realpath(o->dir, NULL) };
+	/* what cannot be listed was told of already */
 	if (images_list(o->dir, NULL, &v, &n))
-		n = 0, v = NULL;
+		n = 0;
 	for (size_t i = 0; i < n; i++)
 		k->bytes += v[i].kept ? v[i].bytes : 0;
 	images_free(v, n);
@@ -104,9 +107,11 @@ static void show_kept(const struct kept *k)
 	if (!k->known)
 		printf("\nkept images take %s; no agent tells how much they may\n", bytes);
 	else if (!k->budget)
-		printf("\nkept images take %s; no more are kept (--keep-images of the agent)\n", bytes);
+		printf("\nkept images take %s; none is kept any more (--keep-images of the agent)\n",
+		       bytes);
 	else
-		printf("\nkept images take %s of %s (--keep-images of the agent)\n", bytes, budget);
+		printf("\nkept images take %s of %s (--keep-images of the agent)\n", bytes,
+		       budget);
 }
 
 static int show_json(const struct images_entry *v, size_t n, const struct kept *k)
