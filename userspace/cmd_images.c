@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "cmd.h"
 #include "fmt.h"
 #include "images.h"
+#include "local.h"
 #include "oneshot.h"
 #include "parse.h"
 #include "progress.h"
@@ -20,14 +22,15 @@
 #include "tojson.h"
 
 const char cmd_images_usage[] =
-	"Usage: telepage images [list] [--group GROUP] [--json]\n"
+	"Usage: telepage images [list] [--group GROUP] [--json] [--socket PATH]\n"
 	"       telepage images add FILE --group GROUP [--name NAME]\n"
-	"       telepage images remove NAME... --group GROUP [--yes]\n"
+	"       telepage images remove NAME... --group GROUP [--kind kept|disk] [--yes]\n"
 	"       telepage images index [NAME --group GROUP]\n\n"
 	"Files of this host in which pages of a VM that comes here are found, so that they need\n"
 	"not cross the network: memory images that were kept, and disk or base images that were\n"
 	"registered. A GROUP is a tenant: its images are for its own VMs only.\n\n"
-	"  list     what there is; index \"stale\": the file has changed since\n"
+	"  list     what there is; index \"stale\": the file has changed since, \"missing\": it is\n"
+	"           gone; and on a terminal how much kept images take and may, if an agent runs\n"
 	"  add      register FILE, a raw or qcow2 image or a block device, as NAME (default:\n"
 	"           as the file is called); it stays where it is\n"
 	"  remove   forget what was registered, delete what was kept\n"
@@ -35,27 +38,83 @@ const char cmd_images_usage[] =
 	"           the background, too\n\n"
 	"  --group GROUP   the tenant\n"
 	"  --name NAME     what FILE is called here\n"
+	"  --kind KIND     kept or disk: which, when NAME is both\n"
 	"  --yes           do not ask, though memory images are deleted; needed for that when\n"
 	"                  there is no terminal to ask on\n"
 	"  --json          one JSON object\n"
+	"  --socket PATH   of the agent that keeps images, default " TP_AGENT_SOCKET "\n"
 	"  --dir DIR       where the images are, default " IMAGES_DIR "\n";
 
 #define LIST_HINT	"(telepage images list shows what there is)"
 
 /* options of all steps; which of them a step takes is its business */
 struct images_opts {
-	const char *dir, *group, *name;
+	const char *dir, *group, *name, *socket;
+	unsigned int kinds;		/* all of them, if it was not said */
 	bool yes, json;
 };
 
 static const char *index_state(const struct images_entry *e)
 {
-	return e->err ? "-" : e->indexed ? "yes" : e->stale ? "stale" : "no";
+	if (e->err)
+		return e->err == -ENOENT ? "missing" : "-";
+	return e->indexed ? "yes" : e->stale ? "stale" : "no";
 }
 
 /* --- list --------------------------------------------------------------------- */
 
-static int show_json(const struct images_entry *v, size_t n)
+/* what kept images take, and what they may */
+struct kept {
+	uint64_t bytes, budget;
+	bool known;			/* the budget is */
+	char *dir;
+};
+
+static int got_budget(json_t *msg, void *arg)
+{
+	json_t *done = json_object_get(msg, "done");
+	const char *dir = json_string_value(json_object_get(done, "dir"));
+	struct kept *k = arg;
+
+	k->known = dir && k->dir && !strcmp(dir, k->dir);
+	k->budget = json_integer_value(json_object_get(done, "budget"));
+	return TP_OK;
+}
+
+/* of all groups; without an agent, or with one that has another store, nobody knows the budget */
+static void look_at_kept(const struct images_opts *o, struct kept *k)
+{
+	struct images_entry *v;
+	size_t n;
+
+	*k = (struct kept){ .dir = realpath(o->dir, NULL) };
+	/* what cannot be listed was told of already */
+	if (images_list(o->dir, NULL, &v, &n))
+		n = 0;
+	for (size_t i = 0; i < n; i++)
+		k->bytes += v[i].kept ? v[i].bytes : 0;
+	images_free(v, n);
+	agent_talk(o->socket, json_pack("{s:s}", "cmd", "images"), got_budget, k);
+	free(k->dir);
+}
+
+static void show_kept(const struct kept *k)
+{
+	char bytes[TP_FMT_LEN], budget[TP_FMT_LEN];
+
+	tp_fmt_size(bytes, sizeof(bytes), k->bytes);
+	tp_fmt_size(budget, sizeof(budget), k->budget);
+	if (!k->known)
+		printf("\nkept images take %s; no agent tells how much they may\n", bytes);
+	else if (!k->budget)
+		printf("\nkept images take %s; none is kept any more (--keep-images of the agent)\n",
+		       bytes);
+	else
+		printf("\nkept images take %s of %s (--keep-images of the agent)\n", bytes,
+		       budget);
+}
+
+static int show_json(const struct images_entry *v, size_t n, const struct kept *k)
 {
 	json_t *a = json_array();
 
@@ -75,7 +134,9 @@ static int show_json(const struct images_entry *v, size_t n)
 				    e->err ? json_string(strerror(-e->err)) : json_null());
 		json_array_append_new(a, o);
 	}
-	return tp_json_print(json_pack("{so}", "images", a));
+	return tp_json_print(json_pack("{s:o, s:{s:I, s:o}}", "images", a, "kept",
+				       "bytes", (json_int_t)k->bytes, "budget",
+				       k->known ? json_integer(k->budget) : json_null()));
 }
 
 static void show(const struct images_entry *v, size_t n)
@@ -99,8 +160,10 @@ static void show(const struct images_entry *v, size_t n)
 			tp_fmt_size(bytes, sizeof(bytes), e->bytes);
 			tp_fmt_left(age, sizeof(age), now > e->when ? now - e->when : 0);
 		}
-		snprintf(file, sizeof(file), "%s%s%s", e->path, e->err ? ": " : "",
-			 e->err ? strerror(-e->err) : "");
+		/* that it is missing is said already */
+		snprintf(file, sizeof(file), "%s%s%s", e->path,
+			 e->err && e->err != -ENOENT ? ": " : "",
+			 e->err && e->err != -ENOENT ? strerror(-e->err) : "");
 		tp_table_row(&t, (const char *[]){ e->group, e->name, e->kept ? "kept" : "disk",
 						   size, bytes, age, index_state(e), file });
 	}
@@ -118,6 +181,7 @@ static int do_list(const struct images_opts *o, int argc, char **argv)
 {
 	struct images_entry *v;
 	int err, status = TP_OK;
+	struct kept kept = { 0 };
 	size_t n;
 
 	(void)argv;
@@ -126,10 +190,14 @@ static int do_list(const struct images_opts *o, int argc, char **argv)
 	err = images_list(o->dir, o->group, &v, &n);
 	if (err)
 		return fail_dir(o, "list", err);
+	if (o->json || isatty(STDOUT_FILENO))
+		look_at_kept(o, &kept);
 	if (o->json)
-		status = show_json(v, n);
+		status = show_json(v, n, &kept);
 	else
 		show(v, n);
+	if (!o->json && isatty(STDOUT_FILENO))
+		show_kept(&kept);
 	images_free(v, n);
 	return status;
 }
@@ -149,35 +217,51 @@ static int do_add(const struct images_opts *o, int argc, char **argv)
 	if (!tp_name_ok(name))
 		return tp_usage("telepage images", "'%s' is no name, give one with --name: "
 				TP_NAME_RULE, name);
-	/* a store that is not there yet is made */
-	if (access(file, F_OK))
-		return tp_fail("images add: %s: %s", file, strerror(errno));
-	err = images_add(o->dir, o->group, name, file);
+	/* before a store is made */
+	err = images_can_add(file);
 	switch (err) {
 	case 0:
-		return TP_OK;
-	case -EEXIST:
-		return tp_fail("images add: group %s has another file as %s (give a --name)",
-			       o->group, name);
+		break;
 	case -ENODEV:
 		return tp_fail("images add: %s: is no file or block device", file);
 	case -ELOOP:
 	case -EINVAL:
 		return tp_fail("images add: %s: is no path that can be registered", file);
 	default:
-		return fail_dir(o, "add", err);
+		return tp_fail("images add: %s: %s", file, strerror(-err));
 	}
+	err = images_add(o->dir, o->group, name, file);
+	if (err == -EEXIST)
+		return tp_fail("images add: group %s has another file as %s (give a --name)",
+			       o->group, name);
+	return err ? fail_dir(o, "add", err) : TP_OK;
 }
 
-/* bytes of kept images that would be deleted, -1: @name is nothing */
-static int64_t would_delete(const struct images_entry *v, size_t n, const char *name)
+static unsigned int kind_of(const struct images_entry *e)
 {
-	int64_t bytes = -1;
+	return e->kept ? IMAGES_KEPT : IMAGES_DISK;
+}
 
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(v[i].name, name))
-			bytes = (bytes < 0 ? 0 : bytes) + (v[i].kept ? (int64_t)v[i].bytes : 0);
-	return bytes;
+/* is what @name says there, and one thing only? @bytes of kept images go */
+static int would_delete(const struct images_opts *o, const struct images_entry *v, size_t n,
+			const char *name, uint64_t *bytes)
+{
+	unsigned int found = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(v[i].name, name) != 0 || !(o->kinds & kind_of(&v[i])))
+			continue;
+		found |= kind_of(&v[i]);
+		*bytes += v[i].kept ? v[i].bytes : 0;
+	}
+	if (found == IMAGES_ALL)
+		return tp_fail("images remove: group %s has a kept and a registered %s (say --kind kept or --kind disk)",
+			       o->group, name);
+	if (found)
+		return TP_OK;
+	return tp_fail("images remove: group %s has no %s%s " LIST_HINT, o->group, name,
+		       o->kinds == IMAGES_KEPT ? " that was kept" :
+		       o->kinds == IMAGES_DISK ? " that is a disk" : "");
 }
 
 /* everything is there, and if memory is deleted that is meant */
@@ -185,21 +269,15 @@ static int confirm(const struct images_opts *o, int argc, char **argv)
 {
 	struct images_entry *v;
 	char size[TP_FMT_LEN];
-	int64_t bytes, all = 0;
 	int err, status = TP_OK;
+	uint64_t all = 0;
 	size_t n;
 
 	err = images_list(o->dir, o->group, &v, &n);
 	if (err)
 		return fail_dir(o, "remove", err);
-	for (int i = 0; status == TP_OK && i < argc; i++) {
-		bytes = would_delete(v, n, argv[i]);
-		if (bytes < 0)
-			status = tp_fail("images remove: group %s has no %s " LIST_HINT, o->group,
-					 argv[i]);
-		else
-			all += bytes;
-	}
+	for (int i = 0; status == TP_OK && i < argc; i++)
+		status = would_delete(o, v, n, argv[i], &all);
 	images_free(v, n);
 	if (status || !all || o->yes)
 		return status;
@@ -225,7 +303,7 @@ static int do_remove(const struct images_opts *o, int argc, char **argv)
 					argv[i]);
 	status = confirm(o, argc, argv);
 	for (int i = 0; status == TP_OK && i < argc; i++) {
-		err = images_remove(o->dir, o->group, argv[i]);
+		err = images_remove(o->dir, o->group, argv[i], o->kinds);
 		/* somebody else, or the same name twice */
 		if (err && err != -ENOENT)
 			status = fail_dir(o, "remove", err);
@@ -235,9 +313,28 @@ static int do_remove(const struct images_opts *o, int argc, char **argv)
 
 /* --- index ------------------------------------------------------------------------- */
 
-static void progress(uint64_t done, uint64_t total, void *arg)
+static volatile sig_atomic_t stopped_by;
+
+/* a second one ends it at once; what is left over then goes the next time */
+static void stop(int sig)
+{
+	stopped_by = sig;
+}
+
+static void catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction sa = { .sa_handler = stop, .sa_flags = SA_RESETHAND | SA_RESTART }, was;
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (!sigaction(signals[i], NULL, &was) && was.sa_handler != SIG_IGN)
+			sigaction(signals[i], &sa, NULL);
+}
+
+static bool progress(uint64_t done, uint64_t total, void *arg)
 {
 	tp_progress_update(arg, done, total, 0);
+	return !stopped_by;
 }
 
 static int index_one(const struct images_entry *e)
@@ -256,6 +353,8 @@ static int index_one(const struct images_entry *e)
 	tp_progress_finish(&p, !err);
 	if (!err)
 		return TP_OK;
+	if (err == -ECANCELED)
+		return TP_FAILED;
 	if (err == -ESTALE)
 		return tp_fail("images index: %s is written to (index it when nobody uses it)",
 			       e->path);
@@ -279,11 +378,13 @@ static int do_index(const struct images_opts *o, int argc, char **argv)
 		return tp_usage("telepage images", "index takes one NAME and --group, or nothing");
 	if (name && !tp_name_ok(name))
 		return tp_usage("telepage images", "'%s' is no name: " TP_NAME_RULE, name);
+	images_sweep(o->dir);
 	err = images_list(o->dir, o->group, &v, &n);
 	if (err)
 		return fail_dir(o, "index", err);
+	catch_signals();
 	/* one that fails does not keep the others from it */
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !stopped_by; i++) {
 		if (name ? strcmp(v[i].name, name) != 0 : v[i].indexed)
 			continue;
 		found = true;
@@ -291,6 +392,11 @@ static int do_index(const struct images_opts *o, int argc, char **argv)
 			status = TP_FAILED;
 	}
 	images_free(v, n);
+	/* who waits for us is to see what has ended us */
+	if (stopped_by) {
+		signal(stopped_by, SIG_DFL);
+		raise(stopped_by);
+	}
 	if (name && !found)
 		return tp_fail("images index: group %s has no %s " LIST_HINT, o->group, name);
 	return status;
@@ -303,9 +409,9 @@ static const struct {
 	int (*fn)(const struct images_opts *o, int argc, char **argv);
 	const char *options;		/* of those that not all of them take */
 } steps[] = {
-	{ "list", do_list, "j" },
+	{ "list", do_list, "js" },
 	{ "add", do_add, "n" },
-	{ "remove", do_remove, "y" },
+	{ "remove", do_remove, "yk" },
 	{ "index", do_index, "" },
 };
 
@@ -317,6 +423,8 @@ static int parse_args(int argc, char **argv, struct images_opts *o, char *given)
 		{ "dir", required_argument, NULL, 'd' },
 		{ "group", required_argument, NULL, 'g' },
 		{ "name", required_argument, NULL, 'n' },
+		{ "kind", required_argument, NULL, 'k' },
+		{ "socket", required_argument, NULL, 's' },
 		{ "yes", no_argument, NULL, 'y' },
 		{ "json", no_argument, NULL, 'j' },
 		{ 0 }
@@ -332,11 +440,18 @@ static int parse_args(int argc, char **argv, struct images_opts *o, char *given)
 		case 'd': o->dir = optarg; break;
 		case 'g': o->group = optarg; break;
 		case 'n': o->name = optarg; break;
+		case 'k':
+			o->kinds = !strcmp(optarg, "kept") ? IMAGES_KEPT :
+				   !strcmp(optarg, "disk") ? IMAGES_DISK : 0;
+			if (!o->kinds)
+				return tp_usage(argv[0], "--kind is kept or disk, no '%s'", optarg);
+			break;
+		case 's': o->socket = optarg; break;
 		case 'y': o->yes = true; break;
 		case 'j': o->json = true; break;
 		default: return TP_USAGE;
 		}
-		if (strchr("nyj", c) && !strchr(given, c))
+		if (strchr("nyjks", c) && !strchr(given, c))
 			given[strlen(given)] = (char)c;
 	}
 	if (o->group && !tp_name_ok(o->group))
@@ -348,8 +463,10 @@ static int parse_args(int argc, char **argv, struct images_opts *o, char *given)
 
 int cmd_images(int argc, char **argv)
 {
-	struct images_opts o = { .dir = IMAGES_DIR };
-	char given[4] = "";
+	struct images_opts o = {
+		.dir = IMAGES_DIR, .socket = TP_AGENT_SOCKET, .kinds = IMAGES_ALL,
+	};
+	char given[8] = "";
 	const char *word;
 	size_t i = 0;
 	int status;
@@ -363,7 +480,7 @@ int cmd_images(int argc, char **argv)
 	if (i == NR_STEPS)
 		return tp_usage(argv[0], "knows list, add, remove and index, no '%s'", word);
 	if (given[strspn(given, steps[i].options)])
-		return tp_usage(argv[0], "--json goes with list, --name with add, --yes with "
-				"remove");
+		return tp_usage(argv[0], "--json and --socket go with list, --name with add, "
+				"--kind and --yes with remove");
 	return steps[i].fn(&o, argc - optind, argv + optind);
 }

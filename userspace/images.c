@@ -322,23 +322,42 @@ static int write_link(const char *dir, int group, const char *group_name, const 
 	return err;
 }
 
+static int look_at_path(const char *path, char **full)
+{
+	struct stat st;
+	int err = full_path(path, full), fd;
+
+	if (err || !*full)
+		return err ? err : -ENOMEM;
+	fd = open_image(*full, false, &st);
+	if (fd < 0) {
+		free(*full);
+		return fd;
+	}
+	close(fd);
+	return 0;
+}
+
+int images_can_add(const char *path)
+{
+	char *full;
+	int err = look_at_path(path, &full);
+
+	if (!err)
+		free(full);
+	return err;
+}
+
 int images_add(const char *dir, const char *group, const char *name, const char *path)
 {
 	int store, fd, err;
-	struct stat st;
 	char *full;
 
 	if (!tp_name_ok(group) || !tp_name_ok(name))
 		return -EINVAL;
-	err = full_path(path, &full);
+	err = look_at_path(path, &full);
 	if (err)
 		return err;
-	fd = open_image(full, false, &st);
-	if (fd < 0) {
-		free(full);
-		return fd;
-	}
-	close(fd);
 	store = store_open(dir, true);
 	err = store < 0 ? store : 0;
 	fd = err ? -1 : group_open(store, group, true);
@@ -377,11 +396,11 @@ static int drop_file(int group, const char *name, const char *suffix)
 	return unlinkat(group, file, 0) ? -errno : 0;
 }
 
-int images_remove(const char *dir, const char *group, const char *name)
+int images_remove(const char *dir, const char *group, const char *name, unsigned int kinds)
 {
+	int store, fd, kept = -ENOENT, link = -ENOENT, err;
 	struct images_entry *v;
 	char *beside = NULL;
-	int store, fd, kept, link, err;
 	size_t n;
 
 	if (!tp_name_ok(group) || !tp_name_ok(name))
@@ -403,10 +422,14 @@ int images_remove(const char *dir, const char *group, const char *name)
 		return fd;
 	}
 	/* the index first: it is of no use alone, and nobody would find it */
-	drop_file(fd, name, KEPT_SUFFIX INDEX_SUFFIX);
-	drop_file(fd, name, LINK_SUFFIX INDEX_SUFFIX);
-	kept = drop_file(fd, name, KEPT_SUFFIX);
-	link = drop_file(fd, name, LINK_SUFFIX);
+	if (kinds & IMAGES_KEPT) {
+		drop_file(fd, name, KEPT_SUFFIX INDEX_SUFFIX);
+		kept = drop_file(fd, name, KEPT_SUFFIX);
+	}
+	if (kinds & IMAGES_DISK) {
+		drop_file(fd, name, LINK_SUFFIX INDEX_SUFFIX);
+		link = drop_file(fd, name, LINK_SUFFIX);
+	}
 	close(fd);
 	/* a group that is empty is none; it stays when it is not */
 	unlinkat(store, group, AT_REMOVEDIR);

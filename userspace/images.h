@@ -79,12 +79,20 @@ int images_keep_commit(struct images_keep *k, const digest_t *digests,
 		       const struct digest_opts *o);
 void images_keep_drop(struct images_keep *k);	/* NULL is fine */
 
+/* removes what somebody has left over who died while he wrote it */
+void images_sweep(const char *dir);
+
 /*
  * Registers the file or block device @path. -EEXIST: the name is another file's, -ENODEV: it is
  * neither. It stays whose it is: nothing here ever writes to it or removes it.
  */
 int images_add(const char *dir, const char *group, const char *name, const char *path);
-/* what is kept or registered as @name, with indexes in the store or of its own; -ENOENT */
-int images_remove(const char *dir, const char *group, const char *name);
+/* can @path be registered? 0 or what is wrong with it, as above; else images_add()'s is the store's */
+int images_can_add(const char *path);
+
+enum { IMAGES_KEPT = 1, IMAGES_DISK = 2, IMAGES_ALL = 3 };
+
+/* what is @kinds of @name, with indexes in the store or of its own; -ENOENT: there is none */
+int images_remove(const char *dir, const char *group, const char *name, unsigned int kinds);
 
 #endif /* TELEPAGE_IMAGES_H */

@@ -73,6 +73,27 @@ static int sweep_group(int store, const char *group, void *arg)
 	return 0;
 }
 
+void images_sweep(const char *dir)
+{
+	struct room unused = { 0 };
+	struct images_entry *v;
+	int store = store_open(dir, false);
+	size_t n;
+
+	if (store < 0)
+		return;
+	/* whoever begins one finds its file locked by nobody but who writes it */
+	if (!flock(store, LOCK_EX))
+		store_each(store, sweep_group, &unused);
+	close(store);
+	/* those beside registered images */
+	if (images_list(dir, NULL, &v, &n))
+		return;
+	for (size_t i = 0; i < n; i++)
+		index_sweep(v[i].index);
+	images_free(v, n);
+}
+
 static bool fits(const struct room *r)
 {
 	/* each below 2^63, so that sums do not wrap */
@@ -241,27 +262,30 @@ int images_keep_open(const char *dir, const char *group, const char *name, uint6
 int images_keep_commit(struct images_keep *k, const digest_t *digests, const struct digest_opts *o)
 {
 	char from[STORE_FILE_LEN], to[STORE_FILE_LEN];
-	struct stat st = { 0 };
-	int err = 0;
+	struct stat st;
+	int err;
 
+	/* a full disk may be told of now only; until then nothing is done to what is there */
+	if (fsync(k->fd) || fstat(k->fd, &st)) {
+		err = -errno;
+		images_keep_drop(k);
+		return err;
+	}
 	/* what it has is of an image that is about to go */
 	unlink(k->index);
-	if (fsync(k->fd) || fstat(k->fd, &st))
-		err = -errno;
 	/* the indexer finds one that lacks it */
-	if (!err && digests)
+	if (digests)
 		index_write(k->fd, k->index, digests, st.st_size / TELEPAGE_PAGE_SIZE);
-	else if (!err && o)
+	else if (o)
 		index_build(k->fd, k->index, o, NULL, NULL);
 	file_of(k, KEPT_SUFFIX TMP_SUFFIX, from);
-	if (!err && renameat(k->group, from, k->group, file_of(k, KEPT_SUFFIX, to)))
+	if (renameat(k->group, from, k->group, file_of(k, KEPT_SUFFIX, to))) {
 		err = -errno;
-	if (!err) {
-		fsync(k->group);
-		keep_free(k);
-		return 0;
+		unlink(k->index);
+		images_keep_drop(k);
+		return err;
 	}
-	unlink(k->index);
-	images_keep_drop(k);
-	return err;
+	fsync(k->group);
+	keep_free(k);
+	return 0;
 }

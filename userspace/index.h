@@ -15,19 +15,22 @@
 
 struct index;
 
-typedef void (*index_progress_fn)(uint64_t done, uint64_t total, void *arg);	/* pages */
+/* in pages; true: go on */
+typedef bool (*index_progress_fn)(uint64_t done, uint64_t total, void *arg);
 
 /*
  * Makes the index @path of what @fd is, by way of @path.tmp; a block that the end of the file
  * cuts is not in it. 0 or a negative errno, and then @path is as it was: -ESTALE: the file has
  * changed meanwhile, -EBUSY: somebody else is making the same index, -EEXIST: what is there (or
- * @path.tmp) is something else, -EFBIG: over 16 TiB.
+ * @path.tmp) is something else, -EFBIG: over 16 TiB, -ECANCELED: @progress has said so.
  * @o and @progress may be NULL.
  */
 int index_build(int fd, const char *path, const struct digest_opts *o, index_progress_fn progress,
 		void *arg);
 /* the same with digests that are known, of all of its blocks (else -EINVAL) */
 int index_write(int fd, const char *path, const digest_t *digests, uint64_t nr);
+/* @path.tmp goes if somebody has left it over who died while he made the index @path */
+void index_sweep(const char *path);
 
 /*
  * Whether @path is an index of what @fd is now, from its first bytes. 0, -ENOENT: there is none,

@@ -58,6 +58,11 @@ static uint64_t window_at(const struct build *b, uint64_t first)
 	return b->nr - first < WINDOW ? b->nr - first : WINDOW;
 }
 
+static bool go_on(const struct build *b, uint64_t done)
+{
+	return !b->progress || b->progress(done, b->nr, b->arg);
+}
+
 static int put_digests(struct build *b)
 {
 	uint64_t first, n;
@@ -80,8 +85,8 @@ static int put_digests(struct build *b)
 			err = append(b, d, n * DIGEST_SIZE, zero);
 		if (err)
 			return err;
-		if (b->progress)
-			b->progress(first + n, b->nr, b->arg);
+		if (!go_on(b, first + n))
+			return -ECANCELED;
 	}
 	return 0;
 }
@@ -133,6 +138,9 @@ static int collect(struct build *b, unsigned int from, unsigned int to, struct e
 		err = get_digests(b, first, n, &d);
 		if (err)
 			return err;
+		/* sorting takes a while, too */
+		if (!go_on(b, b->nr))
+			return -ECANCELED;
 		for (uint64_t i = 0; i < n; i++) {
 			uint64_t key = index_key(d[i]);
 
@@ -257,6 +265,18 @@ static int check_ours(const char *path, bool partly)
 	    (partly && !memcmp(magic, none, sizeof(magic))))
 		return 0;
 	return -EEXIST;
+}
+
+void index_sweep(const char *path)
+{
+	uint64_t size, bytes;
+	char *tmp;
+
+	if (asprintf(&tmp, "%s" TMP_SUFFIX, path) < 0)
+		return;
+	if (!access(tmp, F_OK) && !check_ours(tmp, true))
+		tmp_sweep(AT_FDCWD, tmp, &size, &bytes);
+	free(tmp);
 }
 
 /* @path.tmp is @out then, whatever becomes of it */

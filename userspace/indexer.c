@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/ioprio.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -65,6 +66,15 @@ static void remember(const struct images_entry *e)
 	f->size = e->size;
 }
 
+/* told once, or it would be each minute */
+static void tell_missing(const struct images_entry *e)
+{
+	if (has_failed(e))
+		return;
+	note("image %s/%s: %s: %s", e->group, e->name, e->path, strerror(-e->err));
+	remember(e);
+}
+
 static bool is_quiet(const struct images_entry *e)
 {
 	time_t now = time(NULL);
@@ -94,10 +104,13 @@ static void look(void)
 	struct images_entry *v;
 	size_t n;
 
+	images_sweep(ix.dir);
 	if (images_list(ix.dir, NULL, &v, &n))
 		return;
 	for (size_t i = 0; i < n; i++)
-		if (!v[i].err && !v[i].indexed && v[i].size && is_quiet(&v[i]) &&
+		if (v[i].err)
+			tell_missing(&v[i]);
+		else if (!v[i].indexed && v[i].size && is_quiet(&v[i]) &&
 		    !has_failed(&v[i]))
 			index_one(&v[i]);
 	images_free(v, n);

@@ -117,6 +117,19 @@ static void do_status(struct conn *c)
 	finish(c);
 }
 
+/* how much memory images may take, and where: for telepage images */
+static void do_images(struct conn *c)
+{
+	char *dir = realpath(agent.images, NULL);
+	json_t *path = dir ? json_string(dir) : NULL;
+
+	/* one that is no UTF-8, or not there yet, is nobody's */
+	conn_send(c, json_pack("{s:{s:o, s:I}}", "done", "dir", path ? path : json_null(),
+			       "budget", (json_int_t)agent.keep_images));
+	free(dir);
+	finish(c);
+}
+
 static void local_line(struct conn *c, json_t *msg, void *arg)
 {
 	const char *cmd = json_string_value(json_object_get(msg, "cmd"));
@@ -136,6 +149,9 @@ static void local_line(struct conn *c, json_t *msg, void *arg)
 		why = move_src_watch(vm, c);
 	} else if (!strcmp(cmd, "import")) {
 		why = do_import(c, msg);
+	} else if (!strcmp(cmd, "images")) {
+		do_images(c);
+		why = NULL;
 	} else if (!strcmp(cmd, "status")) {
 		do_status(c);
 		why = NULL;

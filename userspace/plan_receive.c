@@ -16,6 +16,16 @@ struct run {
 	digest_t *known;		/* their digests, or NULL */
 };
 
+/* One that is found: a message takes many, so they wait for the end of a turn. */
+struct found {
+	unsigned int region, file;
+	uint64_t first, count, offset;
+	const digest_t *digests;	/* in @digests of the receiver */
+};
+
+#define FOUND_MAX	4096		/* that wait, */
+#define DIGESTS_MAX	PLAN_TURN_MAX	/* and their pages */
+
 struct receiver {
 	const struct plan_job *job;
 	int ctl;
@@ -35,6 +45,10 @@ struct receiver {
 	size_t nr_asked, sent_nr, answered, room;
 	uint64_t found[PLAN_KINDS], named, zero, runs;
 	uint64_t turn;			/* pages that were named in this turn */
+	/* found, and not told to the module yet */
+	struct found *queue;
+	digest_t *digests;
+	size_t nr_queued, nr_digests;
 };
 
 /* --- questions ------------------------------------------------------------------------ */
@@ -121,28 +135,92 @@ static void ask(struct receiver *v)
 
 /* --- answers -------------------------------------------------------------------------- */
 
-/* -EBUSY: the region is complete, -EEXIST, -EINVAL: the module will not have this one */
-static int load(struct receiver *v, const struct run *run, uint64_t from, uint64_t count,
-		const digest_t *digests)
+/*
+ * @nr of one region and one file into the module. -EBUSY: the region is complete, -EEXIST,
+ * -EINVAL: the module will not have one of them; which one is seen when each goes alone.
+ */
+static int load(struct receiver *v, const struct found *q, size_t nr)
 {
-	struct tp_extent e = {
-		.start = run->first + from,
+	const char *region = v->job->region[q->region].name;
+	int fd = plan_file(v->finder, q->file), err = 0;
+	struct tp_extent *e;
+
+	if (v->over[q->region] || fd < 0)
+		return 0;
+	e = xcalloc(nr, sizeof(*e));
+	for (size_t i = 0; i < nr; i++)
+		e[i] = (struct tp_extent){ q[i].first, q[i].count, q[i].offset, q[i].digests[0] };
+	err = tp_region_origin(v->nl, region, fd, e, nr, false, false);
+	free(e);
+	if ((err == -EEXIST || err == -EINVAL) && nr > 1) {
+		for (size_t i = 0; i < nr; i++) {
+			err = load(v, q + i, 1);
+			if (err)
+				return err;
+		}
+		return 0;
+	}
+	if (err == -EBUSY)
+		v->over[q->region] = true;
+	for (size_t i = 0; i < nr && !err; i++)
+		v->found[plan_file_kind(v->finder, q->file)] += q[i].count;
+	v->runs += err ? 0 : nr;
+	return err == -EBUSY || err == -EEXIST || err == -EINVAL ? 0 : err;
+}
+
+static int by_file(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+
+	if (x->region != y->region)
+		return x->region < y->region ? -1 : 1;
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* before anything is told to the module that these must come before */
+static int load_queued(struct receiver *v)
+{
+	const struct found *q = v->queue, *end = q + v->nr_queued, *next;
+	int err = 0;
+
+	if (v->nr_queued)
+		qsort(v->queue, v->nr_queued, sizeof(*v->queue), by_file);
+	for (; q < end && !err; q = next) {
+		for (next = q + 1; next < end && next->region == q->region &&
+		     next->file == q->file; next++)
+			;
+		err = load(v, q, next - q);
+	}
+	v->nr_queued = 0;
+	v->nr_digests = 0;
+	return err;
+}
+
+static int queue(struct receiver *v, const struct run *run, uint64_t from, uint64_t count,
+		 const digest_t *digests)
+{
+	struct found f = {
+		.region = run->region,
+		.file = run->place.file,
+		.first = run->first + from,
 		.count = count,
 		.offset = (run->place.block + from) * TELEPAGE_PAGE_SIZE,
-		.digests = digests[from],
+		.digests = digests + from,
 	};
-	int fd = plan_file(v->finder, run->place.file), err;
+	int err = 0;
 
-	if (v->over[run->region] || fd < 0)
-		return 0;
-	err = tp_region_origin(v->nl, v->job->region[run->region].name, fd, &e, 1, false, false);
-	if (err == -EBUSY)
-		v->over[run->region] = true;
-	if (!err) {
-		v->found[plan_file_kind(v->finder, run->place.file)] += count;
-		v->runs++;
-	}
-	return err == -EBUSY || err == -EEXIST || err == -EINVAL ? 0 : err;
+	if (v->nr_queued == FOUND_MAX || count > DIGESTS_MAX - v->nr_digests)
+		err = load_queued(v);
+	if (err)
+		return err;
+	if (count > DIGESTS_MAX)
+		return load(v, &f, 1);
+	f.digests = memcpy(v->digests + v->nr_digests, f.digests, count * sizeof(digest_t));
+	v->nr_digests += count;
+	v->queue[v->nr_queued++] = f;
+	return 0;
 }
 
 /* of the pages that are what we have the digest of, or whose digest we did not have */
@@ -158,7 +236,7 @@ static int load_matching(struct receiver *v, const struct run *run, const digest
 			     memcmp(theirs[i], run->known[i], sizeof(digest_t)) != 0))
 				break;
 		if (i > from)
-			err = load(v, run, from, i - from, theirs);
+			err = queue(v, run, from, i - from, theirs);
 	}
 	return err;
 }
@@ -200,10 +278,15 @@ static int tell_planned(struct receiver *v)
 /* the answers come first in a turn: before anything else all of them are there */
 static int answers_end(struct receiver *v)
 {
+	int err;
+
 	if (v->answered != v->sent_nr)
 		return -EPROTO;
 	if (!v->sent_nr)
 		return 0;
+	err = load_queued(v);
+	if (err)
+		return err;
 	v->answered = 0;
 	v->sent_nr = 0;
 	v->nr_asked = 0;
@@ -254,7 +337,7 @@ static int unchanged(struct receiver *v, const uint8_t *body, size_t len)
 		err = load_matching(v, &run, v->kept_digests[l.region] + run.first);
 	}
 	free(runs);
-	return err;
+	return err ? err : load_queued(v);
 }
 
 /* --- the fence ------------------------------------------------------------------------ */
@@ -355,6 +438,8 @@ int plan_receive_main(int ctl, void *work)
 
 	for (unsigned int i = 0; i < w->job.nr; i++)
 		v.pages[i] = w->job.region[i].pages;
+	v.queue = xcalloc(FOUND_MAX, sizeof(*v.queue));
+	v.digests = xcalloc(DIGESTS_MAX, sizeof(*v.digests));
 	plan_wire_init(&v.wire, w->fd);
 	if (!err) {
 		v.finder = plan_finder_new(&w->job, v.nl);
@@ -372,6 +457,8 @@ int plan_receive_main(int ctl, void *work)
 	for (size_t i = v.answered; i < v.nr_asked; i++)
 		free(v.asked[i].known);
 	free(v.asked);
+	free(v.queue);
+	free(v.digests);
 	for (unsigned int i = 0; i < w->job.nr; i++)
 		free(v.kept_digests[i]);
 	if (v.finder)

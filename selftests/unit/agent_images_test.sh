@@ -76,6 +76,102 @@ t_refusals() { # clear, and nothing was done
 	images remove vm0 --group g --yes && check "now it is not" listed "g/disk.raw:disk:no"
 }
 
+t_two_of_a_name() { # one is removed without the other
+	worlds
+	disk disk.raw
+	images add "$W/disk.raw" --group g --name vm0 && cp "$W/disk.raw" "$W/images-a/g/vm0.img" &&
+	refused 1 "a kept and a registered vm0 (say --kind kept or --kind disk)" remove vm0 --group g --yes &&
+	refused 2 "kept or disk" remove vm0 --group g --kind all &&
+	check "both are there" listed "g/vm0:kept:no g/vm0:disk:no" &&
+	images remove vm0 --group g --kind disk </dev/null &&
+	check "the kept one is" listed "g/vm0:kept:no" &&
+	refused 1 "group g has no vm0 that is a disk" remove vm0 --group g --kind disk &&
+	images add "$W/disk.raw" --group g --name vm0 &&
+	refused 2 "needs --yes" remove vm0 --group g --kind kept &&
+	images remove vm0 --group g --kind kept --yes &&
+	check "the registered one is" listed "g/vm0:disk:no" &&
+	images remove vm0 --group g && check "which needs no more words" listed ""
+}
+
+t_missing() { # a registered file that has gone is told of
+	worlds
+	disk disk.raw
+	images add "$W/disk.raw" --group g && rm "$W/disk.raw" || return 1
+	images list >"$W/out" && says "$W/out" "g *disk.raw *disk *- *- *- *missing *$W/disk.raw\$" &&
+	images list --json | says /dev/stdin '"index":null,"error":"No such file or directory"' &&
+	refused 1 "$W/disk.raw: No such file" index --group g &&
+	agent a "$PORT_A" &&
+	check "by the agent, too" wait_for grep -q "image g/disk.raw: $W/disk.raw: No such file" "$W/a.log" >/dev/null || return 1
+	disk disk.raw
+	check "until it is back" wait_for listed "g/disk.raw:disk:no" >/dev/null
+}
+
+t_whose_fault() { # a file that cannot be registered and a store that cannot be written are told apart
+	worlds
+	disk disk.raw
+	ln -s "$W/loop" "$W/loop"
+	mkdir "$W/images-a" && touch "$W/images-a/g"
+	refused 1 "add: $W/loop: " add "$W/loop" --group g &&
+	refused 1 "add: $W/images-a: Not a directory" add "$W/disk.raw" --group g || return 1
+	[ "$(id -u)" != 0 ] || return 0
+	chmod 0 "$W/disk.raw"
+	refused 1 "add: $W/disk.raw: Permission denied" add "$W/disk.raw" --group h
+}
+
+on_terminal() { # command...
+	python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$@" </dev/null
+}
+
+t_budget() { # how much kept images take, and may
+	worlds
+	disk disk.raw
+	mkdir -p "$W/images-a/g" "$W/images-a/h" && cp "$W/disk.raw" "$W/images-a/h/vm0.img"
+	bytes=$(($(stat -c %b "$W/images-a/h/vm0.img") * 512))
+	budget() { # of the list: that
+		is=$(images list --group g --socket "$W/a.sock" --json |
+			python3 -c 'import json, sys; print(json.load(sys.stdin)["kept"])')
+		[ "$is" = "$1" ] || { echo "# $is"; return 1; }
+	}
+	check "nobody knows what they may" budget "{'bytes': $bytes, 'budget': None}" || return 1
+	agent a "$PORT_A" --keep-images 1G || return 1
+	check "the agent does" budget "{'bytes': $bytes, 'budget': 1073741824}" &&
+	on_terminal "$TELEPAGE" images --dir "$W/images-a" --socket "$W/a.sock" >"$W/out" &&
+	says "$W/out" "kept images take [45].* MiB of 1 GiB" &&
+	images list --socket "$W/a.sock" >"$W/out" && check "only there" sh -c "! grep take '$W/out'" &&
+	check "not of another store" test "$("$TELEPAGE" images --dir "$W/images-b" --socket "$W/a.sock" --json)" = \
+		'{"images":[],"kept":{"bytes":0,"budget":null}}' || return 1
+	agent_kill a
+	agent a "$PORT_A" && check "nor without one" budget "{'bytes': $bytes, 'budget': 0}"
+}
+
+indexing() { # of the big one, in the background
+	"$TELEPAGE" images index big --group g --dir "$W/images-a" 2>"$W/err" &
+	p=$!
+	pids="$pids $p"
+	wait_for test -e "$W/disk.big.tpi.tmp"
+}
+
+t_stopped() { # an index that is not finished leaves nothing
+	worlds
+	disk disk.raw && truncate -s 1T "$W/disk.big"
+	images add "$W/disk.raw" --group g && images add "$W/disk.big" --name big --group g || return 1
+	for sig in TERM HUP; do
+		check "one is being made" indexing && kill -"$sig" "$p"
+		wait "$p" 2>/dev/null
+		check "it ends by SIG$sig" test "$(kill -l $?)" = "$sig" &&
+		check "and nothing is left" test ! -e "$W/disk.big.tpi.tmp" || return 1
+	done
+	check "one is being made" indexing && kill -KILL "$p"
+	wait "$p" 2>/dev/null
+	check "what is killed leaves something" test -e "$W/disk.big.tpi.tmp" &&
+	images index disk.raw --group g 2>/dev/null &&
+	check "until the next time" test ! -e "$W/disk.big.tpi.tmp" || return 1
+	check "one is being made" indexing && kill -KILL "$p"
+	wait "$p" 2>/dev/null
+	rm "$W/disk.big" && disk disk.big && agent a "$PORT_A" &&
+	check "or the agent does it" wait_for test ! -e "$W/disk.big.tpi.tmp"
+}
+
 indexer() { # its pid
 	tr -d ' ' <"/proc/$pid_a/task/$pid_a/children"
 }
@@ -117,5 +213,5 @@ t_bad_index() { # an index that is anything at all keeps nobody from anything
 }
 
 # shellcheck disable=SC2034	# of agent_lib.sh
-QUICK=by_hand,refusals,background,bad_index
+QUICK=by_hand,refusals,two_of_a_name,missing,whose_fault,budget,stopped,background,bad_index
 run_tests

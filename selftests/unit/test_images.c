@@ -206,12 +206,12 @@ static void keeping(void)
 	close(fd);
 	images_free(v, n);
 
-	tap_ok(!images_remove(dir, "g", "vm0"), "removed");
+	tap_ok(!images_remove(dir, "g", "vm0", IMAGES_ALL), "removed");
 	tap_str(listed(NULL), "g/vm1:kept", "it is gone");
 	tap_ok(!is_there("g/vm0.img.tpi"), "so is its index");
-	tap_ok(images_remove(dir, "g", "vm0") == -ENOENT, "and is not there");
-	tap_ok(images_remove(dir, "h", "vm1") == -ENOENT, "nor is it another group's");
-	tap_ok(!images_remove(dir, "g", "vm1") && !is_there("g"), "the last one, and its group");
+	tap_ok(images_remove(dir, "g", "vm0", IMAGES_ALL) == -ENOENT, "and is not there");
+	tap_ok(images_remove(dir, "h", "vm1", IMAGES_ALL) == -ENOENT, "nor is it another group's");
+	tap_ok(!images_remove(dir, "g", "vm1", IMAGES_ALL) && !is_there("g"), "the last one, and its group");
 	clean();
 }
 
@@ -370,16 +370,16 @@ static void registered(void)
 	close(fd);
 	images_free(v, n);
 
-	tap_ok(!images_remove(dir, "g", "base"), "one forgets it");
+	tap_ok(!images_remove(dir, "g", "base", IMAGES_ALL), "one forgets it");
 	tap_str(listed(NULL), "h/base:disk:i", "the other does not");
 	make_file(disk, 31, 'e');
 	tap_str(listed(NULL), "h/base:disk:s", "it has changed");
-	tap_ok(!images_remove(dir, "h", "base"), "now both have forgotten it");
+	tap_ok(!images_remove(dir, "h", "base", IMAGES_ALL), "now both have forgotten it");
 	tap_ok(access(in(top, "disk.qcow2" INDEX_SUFFIX), F_OK) && !access(disk, F_OK),
 	       "then the index is gone, and nothing else");
 	make_file(in(top, "disk.qcow2" INDEX_SUFFIX), 1, 'x');
 	images_add(dir, "g", "base", disk);
-	images_remove(dir, "g", "base");
+	images_remove(dir, "g", "base", IMAGES_ALL);
 	tap_ok(!access(in(top, "disk.qcow2" INDEX_SUFFIX), F_OK), "nor what only is called so");
 	unlink(in(top, "disk.qcow2" INDEX_SUFFIX));
 
@@ -398,14 +398,24 @@ static void registered(void)
 	images_free(v, n);
 	unlink(in(top, "mine"));
 	tap_str(listed(NULL), "g/mine:disk:gone", "without it neither");
-	tap_ok(!images_remove(dir, "g", "mine"), "what is gone can be forgotten");
+	tap_ok(!images_remove(dir, "g", "mine", IMAGES_ALL), "what is gone can be forgotten");
 	tap_str(listed(NULL), "", "then it is");
 
 	/* a kept and a registered one of one name do not meet */
 	tap_ok(!keep("g", "both", 10, NO_LIMIT) && !images_add(dir, "g", "both", disk),
 	       "two of one name");
 	tap_str(listed(NULL), "g/both:kept:i g/both:disk", "are two");
-	tap_ok(!images_remove(dir, "g", "both") && !access(disk, F_OK), "and go together");
+	tap_ok(images_remove(dir, "g", "both", 0) == -ENOENT, "neither is asked for");
+	tap_ok(!images_remove(dir, "g", "both", IMAGES_DISK) && !access(disk, F_OK),
+	       "one goes alone");
+	tap_str(listed(NULL), "g/both:kept:i", "that one");
+	tap_ok(images_remove(dir, "g", "both", IMAGES_DISK) == -ENOENT, "once");
+	images_add(dir, "g", "both", disk);
+	tap_ok(!images_remove(dir, "g", "both", IMAGES_KEPT), "so does the other");
+	tap_str(listed(NULL), "g/both:disk", "with its index");
+	tap_ok(!keep("g", "both", 10, NO_LIMIT) &&
+	       !images_remove(dir, "g", "both", IMAGES_ALL) && !access(disk, F_OK),
+	       "or they go together");
 	tap_str(listed(NULL), "", "both");
 	free(disk);
 	free(link);
@@ -430,8 +440,8 @@ static void names(void)
 		taken += images_keep_open(dir, bad[i], "n", PAGE, NO_LIMIT, &k) != -EINVAL;
 		taken += images_add(dir, "g", bad[i], disk) != -EINVAL;
 		taken += images_add(dir, bad[i], "n", disk) != -EINVAL;
-		taken += images_remove(dir, "g", bad[i]) != -EINVAL;
-		taken += images_remove(dir, bad[i], "n") != -EINVAL;
+		taken += images_remove(dir, "g", bad[i], IMAGES_ALL) != -EINVAL;
+		taken += images_remove(dir, bad[i], "n", IMAGES_ALL) != -EINVAL;
 		taken += images_list(dir, bad[i], &v, &n) != -EINVAL;
 		if (taken) {
 			tap_note("'%s'", bad[i]);
@@ -481,7 +491,7 @@ static void strangers(void)
 	tap_str(listed("other"), "", "a group that is a link is none");
 	tap_str(listed("file"), "", "nor is a file");
 	tap_ok(keep("other", "vm1", 3, NO_LIMIT) == -ENOTDIR, "nothing is kept there");
-	tap_ok(images_remove(dir, "other", "vm0") == -ENOTDIR, "nor removed");
+	tap_ok(images_remove(dir, "other", "vm0", IMAGES_ALL) == -ENOTDIR, "nor removed");
 
 	/* the name of one that is to be kept is a link, or a pipe */
 	if (symlink(in(top, "outside"), in(dir, "g/evil.img.tmp")) ||

@@ -340,19 +340,55 @@ static void refused(int fd, int err, const char *what)
 }
 
 /* changes the file while it is read, by the next nanosecond */
-static void spoil(uint64_t done, uint64_t total, void *arg)
+static bool spoil(uint64_t done, uint64_t total, void *arg)
 {
 	touch(*(int *)arg, 5);
+	return true;
 }
 
-static void note_progress(uint64_t done, uint64_t total, void *arg)
+static bool note_progress(uint64_t done, uint64_t total, void *arg)
 {
 	uint64_t *last = arg;
 
-	if (done <= *last || done > total)
+	if (!done || done < *last || done > total)
 		*last = UINT64_MAX;
 	else
 		*last = done;
+	return true;
+}
+
+/* the first time, or when all was read and it is being sorted */
+static bool stop(uint64_t done, uint64_t total, void *arg)
+{
+	int *calls = arg;
+
+	return --*calls;
+}
+
+static void stopped(void)
+{
+	static const int ids[] = { 1, 2, 3, 0 };
+	int fd = make_pages(dir, "image", ids, 4, 0);
+	char name[PATH_MAX + 16];
+
+	snprintf(name, sizeof(name), "%s.tmp", path);
+	unlink(path);
+	for (int n = 1; n <= 2; n++) {
+		int calls = n;
+
+		tap_ok(index_build(fd, path, NULL, stop, &calls) == -ECANCELED && !calls,
+		       "stopped at call %d", n);
+		tap_ok(access(path, F_OK) && access(name, F_OK), "nothing of it is left");
+	}
+	/* of somebody who has died */
+	close(make_pages(dir, strrchr(name, '/') + 1, (int[]){ 0 }, 1, 0));
+	index_sweep(path);
+	tap_ok(access(name, F_OK), "what was left over goes");
+	close(make_pages(dir, strrchr(name, '/') + 1, (int[]){ 5 }, 1, 0));
+	index_sweep(path);
+	tap_ok(!access(name, F_OK), "but no file that is none");
+	unlink(name);
+	close(fd);
 }
 
 static void changes(void)
@@ -488,6 +524,7 @@ int main(void)
 	garbage();
 	lost();
 	changes();
+	stopped();
 	many_open();
 	foreign();
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);

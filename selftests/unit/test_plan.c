@@ -39,7 +39,7 @@ static struct module {
 	uint8_t dirty[PAGES / 8];
 	bool loaded[2][PAGES];
 	digest_t digest[2][PAGES];
-	unsigned int extents, wrong, ready, drops;
+	unsigned int extents, messages, wrong, ready, drops;
 	uint64_t planned[2];
 } *module;				/* shared with the workers */
 
@@ -119,15 +119,24 @@ int tp_region_dirty(struct tp_nl *nl, const char *name, uint64_t start, uint64_t
 int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp_extent *extents,
 		     size_t nr, bool replace, bool fill)
 {
+	static bool before[2][PAGES];
+
 	(void)nl;
 	(void)replace;
 	(void)fill;
+	module->messages++;
+	memcpy(before, module->loaded, sizeof(before));
 	for (; nr--; extents++) {
 		int i = checked(name, extents->start, extents->count);
 
 		if (i < 0 || fd < 0 || !extents->digests || extents->offset % PAGE)
 			return -EINVAL;
 		for (uint64_t p = 0; p < extents->count; p++) {
+			/* all of a message or nothing */
+			if (module->loaded[i][extents->start + p]) {
+				memcpy(module->loaded, before, sizeof(before));
+				return -EEXIST;
+			}
 			module->loaded[i][extents->start + p] = true;
 			memcpy(module->digest[i][extents->start + p],
 			       extents->digests + p * DIGEST_SIZE, DIGEST_SIZE);
@@ -440,6 +449,41 @@ static void test_receive(void)
 	good = worker_end() && !*error_of();
 	ended(good && !module->loaded[0][0] && module->loaded[0][1],
 	      "destination: a page that only begins like another is not taken");
+}
+
+/* found here and there: each is an extent, one message has them all */
+static void test_receive_scattered(void)
+{
+	enum { N = 40 };
+	unsigned int n = 0, right = 0;
+	digest_t d;
+
+	for (int twice = 0; twice < 2; twice++) {
+		worker_begin(plan_receive_main, 2);
+		for (uint32_t i = 0; i < N; i++)
+			put_pages(i % 2, 2 * i, 1, 2 + 3 * (int)i);
+		if (twice)
+			put_pages(0, 0, 1, 2);
+		put(PLAN_TURN, NULL, 0);
+		for (int i = 0; i < N + twice; i++)
+			put(PLAN_SAME, NULL, 0);
+		put(PLAN_FENCE, NULL, 0);
+		put(PLAN_DONE, NULL, 0);
+		flush();
+		ended(worker_end() && !*error_of(), twice ? "destination: a page that is named twice" :
+		      "destination: scattered pages");
+		n = 0;
+		right = 0;
+		for (uint32_t i = 0; i < N; i++) {
+			digest_of(2 + 3 * (int)i, d);
+			n += module->loaded[i % 2][2 * i];
+			right += !memcmp(module->digest[i % 2][2 * i], d, sizeof(d));
+		}
+		tap_ok(n == N && right == N, "destination: all of them are told to the module");
+		if (!twice)
+			tap_ok(module->messages == 2 && module->extents == N,
+			       "destination: in a message for each region, not for each page");
+	}
 }
 
 /* says something that is wrong; the answers to what the image has are due when @asked */
@@ -959,6 +1003,7 @@ int main(void)
 		return 1;
 	make_world();
 	test_receive();
+	test_receive_scattered();
 	test_receive_wrong();
 	flood(plan_receive_main, "destination: pages without an end", say_found);
 	flood(plan_receive_main, "destination: scattered pages without an end", say_scattered);

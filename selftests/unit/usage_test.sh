@@ -53,7 +53,7 @@ done
 for o in keys import issue name; do
 	wrong "--$o takes a value" agent init "--$o" ''
 done
-for o in group name dir; do
+for o in group name dir kind socket; do
 	wrong "--$o takes a value" images add x "--$o" ''
 done
 for o in region file; do
@@ -126,9 +126,12 @@ wrong "names and --group" images remove
 wrong "names and --group" images remove x
 wrong "one NAME and --group" images index x
 wrong "one NAME and --group" images index x y --group g
-wrong "goes with list" images add x --group g --json
-wrong "goes with list" images list --yes
-wrong "goes with list" images remove x --group g --name y
+wrong "go with list" images add x --group g --json
+wrong "go with list" images list --yes
+wrong "yes with remove" images list --kind kept
+wrong "go with list" images remove x --group g --socket s
+wrong "kept or disk" images remove x --group g --kind all
+wrong "go with list" images remove x --group g --name y
 wrong "too many" agent x
 wrong "unrecognized option" agent --frobnicate
 wrong "there is no command" frobnicate
