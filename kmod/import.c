@@ -383,7 +383,9 @@ static struct tp_region *tp_import_accept(struct tp_lane *lane, const struct tp_
 			return NULL;
 		}
 	} else if (hdr->gen && !tp_is_live(r)) {
-		/* of a round, but the source has stopped writing since */
+		/* of a round, but the source has stopped writing since; if it ever did */
+		if (!READ_ONCE(r->round))
+			goto bad;
 		tp_stat_add(r, TP_STAT_DUPLICATE, hdr->count);
 		tp_region_put(r);
 		return NULL;

@@ -12,6 +12,7 @@
 #include "cmd.h"
 #include "fmt.h"
 #include "local.h"
+#include "move.h"
 #include "parse.h"
 #include "progress.h"
 #include "tojson.h"
@@ -28,6 +29,10 @@ static const char usage[] =
 "  --as NAME          what the VM is called there, default VM\n"
 "  --qmp PATH         the VM's QMP socket, default VM-DIR/VM/qmp.sock\n"
 "  --vm-dir DIR       default the agent's own\n"
+"  --mode MODE        postcopy (default): memory follows the VM; hybrid: it is pushed\n"
+"                     while the VM runs here, as long as that pays, the rest follows;\n"
+"                     precopy: the VM stands still for the rest\n"
+"  --switch-after S   push for at most S seconds before the VM moves\n"
 "  --bulk-lanes N     connections for pages that nobody waits for, default 2\n"
 "  --no-wait          return when the VM runs there, its memory still on the way\n"
 "  --json             one object with the outcome on stdout, also of a failure\n"
@@ -43,6 +48,7 @@ struct view {
 	bool json, no_wait, aborting;
 	bool bar;			/* progress has been begun */
 	bool quiet;			/* its steps are not told */
+	uint64_t round;			/* of pushing live, as was told */
 	struct tp_progress progress;
 };
 
@@ -102,11 +108,27 @@ static const char *in_words(const char *state)
 	return NULL;
 }
 
+static void show_live(struct view *v, json_t *msg)
+{
+	char line[200];
+
+	if (num(msg, "round") == v->round)
+		return;
+	v->round = num(msg, "round");
+	snprintf(line, sizeof(line), v->round > 1 ?
+		 "%s: pushing again what was written to, round %llu: %llu pages" :
+		 "%s: pushing memory while it runs here", v->vm, (unsigned long long)v->round,
+		 (unsigned long long)num(msg, "rewritten"));
+	say(v, line);
+}
+
 static void show_state(struct view *v, json_t *msg)
 {
 	const char *state = str(msg, "state"), *why = str(msg, "why"), *words = in_words(state);
 	char line[900];
 
+	if (!strcmp(state, "live") && json_object_get(msg, "round"))
+		show_live(v, msg);
 	if (!words)
 		return;
 	snprintf(line, sizeof(line), "%s: %s%s%s", v->vm, words, *why ? ": " : "", why);
@@ -348,13 +370,15 @@ static bool has_word(char **argv, const char *word)
 int cmd_move(int argc, char **argv)
 {
 	enum { TO = 256, AS, QMP, VM_DIR, BULK, NO_WAIT, JSON, WATCH, ABORT, FORGET, YES,
-	       SOCKET };
+	       SOCKET, MODE, AFTER };
 	static const struct option longopts[] = {
 		{ "to", required_argument, NULL, TO },
 		{ "as", required_argument, NULL, AS },
 		{ "qmp", required_argument, NULL, QMP },
 		{ "vm-dir", required_argument, NULL, VM_DIR },
 		{ "bulk-lanes", required_argument, NULL, BULK },
+		{ "mode", required_argument, NULL, MODE },
+		{ "switch-after", required_argument, NULL, AFTER },
 		{ "no-wait", no_argument, NULL, NO_WAIT },
 		{ "json", no_argument, NULL, JSON },
 		{ "watch", no_argument, NULL, WATCH },
@@ -365,10 +389,11 @@ int cmd_move(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
-	const char *to = NULL, *as = NULL, *qmp = NULL, *vm_dir = NULL,
+	const char *to = NULL, *as = NULL, *qmp = NULL, *vm_dir = NULL, *mode = NULL,
 		   *sock = TP_AGENT_SOCKET, *why, *empty;
 	bool watch = false, abort_it = false, forget = false, yes = false;
-	uint32_t bulk = TP_BULK_LANES;
+	uint32_t bulk = TP_BULK_LANES, after = 0;
+	enum move_mode parsed;
 	struct view v = { 0 };
 	struct target target;
 	json_t *req;
@@ -388,6 +413,16 @@ int cmd_move(int argc, char **argv)
 			if (!tp_parse_u32(optarg, &bulk) || bulk < 1 || bulk > TELEPAGE_LANE_MAX)
 				return wrong(&v, argv[0], "--bulk-lanes takes 1 to %d",
 					     TELEPAGE_LANE_MAX);
+			break;
+		case MODE:
+			mode = optarg;
+			if (!move_mode_parse(mode, &parsed))
+				return wrong(&v, argv[0],
+					     "--mode is postcopy, hybrid or precopy, not '%s'", mode);
+			break;
+		case AFTER:
+			if (!tp_parse_u32(optarg, &after) || !after || after > 86400)
+				return wrong(&v, argv[0], "--switch-after takes 1 to 86400 seconds");
 			break;
 		case NO_WAIT: v.no_wait = true; break;
 		case JSON: v.json = true; break;
@@ -411,7 +446,7 @@ int cmd_move(int argc, char **argv)
 	if (!tp_name_ok(v.vm) || (as && !tp_name_ok(as)))
 		return wrong(&v, argv[0], "a VM's name is " TP_NAME_RULE);
 	if (watch || abort_it || forget) {
-		if (to || as || qmp || vm_dir || watch + abort_it + forget > 1)
+		if (to || as || qmp || vm_dir || mode || after || watch + abort_it + forget > 1)
 			return wrong(&v, argv[0],
 				     "--watch, --abort and --forget go with nothing else");
 		c = forget ? confirm_forget(&v, argv[0], yes) : TP_OK;
@@ -425,6 +460,8 @@ int cmd_move(int argc, char **argv)
 			return wrong(&v, argv[0], "--yes goes with --forget");
 		if (!to)
 			return wrong(&v, argv[0], "--to which host?");
+		if (after && (!mode || parsed == MOVE_POSTCOPY))
+			return wrong(&v, argv[0], "--switch-after goes with --mode hybrid or precopy");
 		why = target_check(to);
 		if (why)
 			return wrong(&v, argv[0], "--to '%s': %s", to, why);
@@ -434,6 +471,10 @@ int cmd_move(int argc, char **argv)
 		req = move_request(v.vm, as, qmp, vm_dir, &target, bulk);
 		if (!req)
 			return wrong(&v, argv[0], "--qmp and --vm-dir have to be UTF-8");
+		if (mode)
+			json_object_set_new(req, "mode", json_string(mode));
+		if (after)
+			json_object_set_new(req, "switch_after", json_integer(after));
 	}
 	snprintf(interrupt_words, sizeof(interrupt_words),
 		 "\nthe move goes on; watch it: telepage move --watch %s, give it up: telepage move --abort %s\n",

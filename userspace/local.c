@@ -76,15 +76,19 @@ static void refuse(struct conn *c, const char *why)
 static const char *do_move(struct conn *c, json_t *msg)
 {
 	struct move_request req = { .bulk = TP_BULK_LANES };
-	int bulk;
+	const char *mode = "postcopy";
+	int bulk, after = 0;
 
-	if (json_unpack(msg, "{s:s, s?s, s?s, s?s, s:i}", "vm", &req.vm, "qmp", &req.qmp,
-			"vm_dir", &req.vm_dir, "as", &req.as, "bulk", &bulk) ||
+	if (json_unpack(msg, "{s:s, s?s, s?s, s?s, s:i, s?s, s?i}", "vm", &req.vm, "qmp", &req.qmp,
+			"vm_dir", &req.vm_dir, "as", &req.as, "bulk", &bulk, "mode", &mode,
+			"switch_after", &after) ||
+	    !move_mode_parse(mode, &req.mode) || after < 0 ||
 	    !target_from_json(&req.target, json_object_get(msg, "target")))
 		return "bad request";
 	if (bulk < 1 || bulk > TELEPAGE_LANE_MAX)
 		return "bad number of bulk lanes";
 	req.bulk = bulk;
+	req.switch_after = after;
 	return move_src_begin(&req, c);
 }
 

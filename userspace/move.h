@@ -26,11 +26,24 @@ int counters_add(struct counters *c, const char *name);
 bool still_fills(int state);
 
 /* source */
+
+/* how much memory crosses before the VM does */
+enum move_mode {
+	MOVE_POSTCOPY,			/* none */
+	MOVE_HYBRID,			/* what it pays to push while it runs */
+	MOVE_PRECOPY,			/* all, the rest while it stands still */
+};
+
+bool move_mode_parse(const char *name, enum move_mode *mode);
+const char *move_mode_name(enum move_mode mode);
+
 struct move_request {
 	const char *vm;
 	const char *as, *qmp, *vm_dir;	/* may be NULL: VM, in vm_dir, the agent's own */
 	struct target target;
 	unsigned int bulk;
+	enum move_mode mode;
+	unsigned int switch_after;	/* s of pushing live at most; 0: as long as it pays */
 };
 
 /* NULL, or why not; @watcher gets the progress (local.h) */

@@ -335,8 +335,10 @@ static void lanes_changed(struct plink *l, void *arg)
 		return;
 	timer_clear(&m->timer);
 	for (i = 0; i < m->nr; i++) {
-		err = tp_region_import(agent.nl, m->region[i].name, l->id,
-				       m->region[i].export_id, true);
+		err = m->live ? tp_region_import_live(agent.nl, m->region[i].name, l->id,
+						      m->region[i].export_id) :
+				tp_region_import(agent.nl, m->region[i].name, l->id,
+						 m->region[i].export_id, true);
 		if (err) {
 			snprintf(what, sizeof(what), "importing region %s", m->region[i].name);
 			abort_nl(m, err, what);
@@ -430,7 +432,12 @@ void move_dst_accept_state(int fd, json_t *first, const char *who)
 
 static void check_loaded(struct mdst *m)
 {
+	struct counters c;
+
 	if (m->state != DST_LOADING || !m->loaded)
+		return;
+	/* then the region's event leads here again */
+	if (m->full && !mdst_counters(m, &c))
 		return;
 	m->state = DST_READY;
 	m->was_ready = true;
@@ -517,7 +524,10 @@ void move_dst_event(const struct tp_event *ev)
 		next = LIST_NEXT(m, list);
 		for (i = 0; i < m->nr; i++)
 			if (!strcmp(m->region[i].name, ev->region)) {
-				mdst_watch_fill(m);
+				if (m->state == DST_LOADING)
+					check_loaded(m);
+				else
+					mdst_watch_fill(m);
 				break;
 			}
 	}

@@ -56,6 +56,8 @@ struct mdst {
 	} region[MOVE_REGIONS_MAX];
 	struct plink *link;
 
+	bool live;			/* the source pushes while the VM runs there */
+	bool full;			/* loaded is only what has all its pages, too */
 	struct plan_job plan;
 	bool held;			/* for a plan that has not begun */
 	bool made_group;		/* the file of that name in @vm_dir */

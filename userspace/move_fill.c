@@ -83,6 +83,8 @@ static json_t *summary(struct msrc *m, const char *status)
 		json_object_set_new(obj, "prepare_ms", json_integer(m->t_stop - m->t_begin));
 		json_object_set_new(obj, "switch_ms", json_integer(m->t_running - m->t_stop));
 		json_object_set_new(obj, "state_bytes", json_integer(m->state_bytes));
+		if (m->goes_live)
+			json_object_set_new(obj, "live", msrc_live_summary(m));
 		/* each counted from the one before: where the switch-over's time went */
 		json_object_set_new(obj, "switch", json_pack("{s:I, s:I, s:I, s:I, s:I}",
 			"stop_ms", (json_int_t)(m->t_stopped - m->t_stop),

@@ -135,6 +135,7 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 	m = mdst_new(move, vm);
 	copy_str(m->who, peer_who(p));
 	m->machine = json_incref(json_object_get(msg, "machine"));
+	m->live = json_is_true(json_object_get(msg, "live"));
 	if (strlen(m->qmp_path) >= MOVE_SOCK_MAX || strlen(m->vm_dir) + 16 >= MOVE_SOCK_MAX) {
 		peer_refuse(p, id, "%s is too long for a socket's path", m->vm_dir);
 		mdst_free(m);
@@ -169,8 +170,8 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 	names = json_array();
 	for (i = 0; i < m->nr; i++)
 		json_array_append_new(names, json_string(m->region[i].name));
-	peer_answer(p, id, json_pack("{s:s, s:o, s:b}", "token", m->link->token, "regions", names,
-				     "plan", mdst_plan_prepare(m, msg)));
+	peer_answer(p, id, json_pack("{s:s, s:o, s:b, s:b}", "token", m->link->token, "regions",
+				     names, "live", m->live, "plan", mdst_plan_prepare(m, msg)));
 	return;
 undo:
 	unlink(m->args_path);
@@ -201,8 +202,10 @@ void op_load(struct peer *p, json_int_t id, json_t *msg)
 {
 	struct mdst *m = move_in(p, id, msg, DST_INCOMING);
 
-	if (m)
-		mdst_load(m);
+	if (!m)
+		return;
+	m->full = json_is_true(json_object_get(msg, "full"));
+	mdst_load(m);
 }
 
 void op_commit(struct peer *p, json_int_t id, json_t *msg)

@@ -38,6 +38,7 @@ static const struct src_step {
 	[SRC_PREPARE]	= { "prepare", enter_prepare, UNDO },
 	[SRC_LANES]	= { "lanes", enter_lanes, UNDO },
 	[SRC_START]	= { "start", enter_start, UNDO },
+	[SRC_LIVE]	= { "live", msrc_live, UNDO },
 	[SRC_STATE]	= { "state", enter_state, UNDO },
 	[SRC_SWITCH]	= { "switch", enter_switch, UNDO },
 	[SRC_COMMIT]	= { "commit", msrc_commit, RECONNECT },
@@ -235,6 +236,12 @@ static void prepared(json_t *msg, const char *err, void *arg)
 		return;
 	}
 	m->plans = json_is_true(json_object_get(msg, "plan"));
+	m->goes_live = m->mode != MOVE_POSTCOPY && json_is_true(json_object_get(msg, "live"));
+	if (m->mode != MOVE_POSTCOPY && !m->goes_live) {
+		msrc_failed(m, "%s: its telepage takes no memory while the VM runs: use --mode postcopy",
+			    m->target.host);
+		return;
+	}
 	msrc_enter(m, SRC_LANES);
 }
 
@@ -277,6 +284,8 @@ static void enter_prepare(struct msrc *m)
 		return;
 	}
 	free(args);
+	if (m->mode != MOVE_POSTCOPY)
+		json_object_set_new(msg, "live", json_true());
 	msrc_plan_ask(m, msg);
 	peer_ask(m->peer, "prepare", msg, PREPARE_MS, prepared, m);
 }
@@ -309,7 +318,7 @@ static void started(json_t *msg, const char *err, void *arg)
 	if (err)
 		msrc_failed(m, "%s: %s", m->target.host, err);
 	else
-		msrc_enter(m, SRC_STATE);
+		msrc_enter(m, m->goes_live ? SRC_LIVE : SRC_STATE);
 }
 
 static void enter_start(struct msrc *m)
@@ -503,7 +512,8 @@ static void enter_switch(struct msrc *m)
 		msrc_failed(m, "cannot write the journal in %s", agent.state);
 		return;
 	}
-	peer_ask(m->peer, "load", json_pack("{s:s}", "move", m->id), SWITCH_MS, loaded, m);
+	peer_ask(m->peer, "load", json_pack("{s:s, s:b}", "move", m->id, "full",
+					     m->mode == MOVE_PRECOPY), SWITCH_MS, loaded, m);
 	m->t_stop = now_ms();
 	qmp_cmd(m->qmp, "stop", NULL, CMD_MS, vm_stopped, m);
 }

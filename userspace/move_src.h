@@ -26,6 +26,7 @@ enum src_state {
 	SRC_PREPARE,			/* destination makes its regions and link */
 	SRC_LANES,			/* all lanes up */
 	SRC_START,			/* destination starts a VMM */
+	SRC_LIVE,			/* memory is pushed, the VM runs */
 	SRC_STATE,			/* state connection, capabilities */
 	SRC_SWITCH,			/* VM stopped, device state under way */
 	SRC_COMMIT,			/* journaled; is it running there? */
@@ -41,6 +42,15 @@ struct msrc {
 	struct target target;
 	char who[TLS_WHO_MAX];		/* who that is; known once it was reached */
 	unsigned int bulk;
+	enum move_mode mode;
+	unsigned int switch_after;	/* s, 0: no limit */
+	bool goes_live;			/* the destination takes pages while the VM runs */
+	struct {
+		unsigned int rounds, quiet, looks;
+		uint64_t sent;		/* pages, when the round began */
+		uint64_t t_begin, t_round, ms;
+		uint64_t left;		/* pages, when it ended */
+	} live;
 	enum src_state state;
 	bool restored;			/* by a new agent, from the record */
 
@@ -124,6 +134,10 @@ int msrc_journal(struct msrc *m);	/* on disk when it returns 0 */
 void msrc_probe(struct msrc *m);
 /* is a VM with this RAM, found where ours was, the one that is moved? */
 bool msrc_is_vm(const struct msrc *m, const struct vm_ram *ram);
+
+/* move_live.c */
+void msrc_live(struct msrc *m);
+json_t *msrc_live_summary(const struct msrc *m);
 
 /* move_undo.c */
 void msrc_undo(struct msrc *m, bool tell_peer);

@@ -118,6 +118,8 @@ const char *move_src_begin(const struct move_request *req, struct conn *watcher)
 	copy_str(m->args_file, args);
 	m->target = req->target;
 	m->bulk = req->bulk;
+	m->mode = req->mode;
+	m->switch_after = req->switch_after;
 	watchers_add(&m->watchers, watcher);
 	msrc_note(m, "to %s", m->target.host);
 	msrc_enter(m, SRC_QMP);

@@ -57,7 +57,7 @@ struct sender {
 	uint64_t turn_ms;		/* the last one's, until it was answered */
 	struct piece ahead[PIECES];	/* hashed, to be named in our next turn */
 	unsigned int nr_ahead;
-	bool looked, fenced;
+	bool looked, fenced, told;
 	uint64_t named, unchanged, stale_pages, again;
 };
 
@@ -384,6 +384,10 @@ static int wait_for_fence(struct sender *s)
 	struct pollfd p[2] = { { .fd = s->ctl, .events = POLLIN },
 			       { .fd = s->wire.fd, .events = POLLIN | POLLRDHUP } };
 
+	if (!s->told) {
+		s->told = true;
+		worker_say(s->ctl, json_pack("{s:b}", "looked", 1));
+	}
 	if (poll(p, 2, LOOK_MS) < 0 && errno != EINTR)
 		return -errno;
 	/* it is our turn: what comes is the end */

@@ -15,6 +15,7 @@ struct planner {
 	struct plan_job job;
 	bool receives;
 	bool ready;			/* what it has found is used */
+	bool looked;			/* at all there is, until the fence */
 	bool keeps, told_to;		/* images; told now, or when the plan has ended */
 	json_t *report;
 	planner_fn fn;
@@ -115,6 +116,10 @@ static void line(struct worker *w, json_t *msg, void *arg)
 		p->ready = true;
 		return;
 	}
+	if (json_object_get(msg, "looked")) {
+		p->looked = true;
+		return;
+	}
 	if (!p->report) {
 		p->report = json_incref(msg);
 		tell_report(p);
@@ -208,6 +213,11 @@ bool planner_accept(int fd, const char *refusal)
 		return true;
 	close(fd);
 	return false;
+}
+
+bool planner_looked(const struct planner *p)
+{
+	return !p || p->looked || p->report;
 }
 
 void planner_frozen(struct planner *p)

@@ -53,6 +53,8 @@ struct planner *planner_send(int fd, const struct plan_job *job, bool keeps, pla
 struct greet *planner_connect(const struct target *t, const char *token, connect_fn fn, void *arg);
 int planner_connected(int fd, const char *who, const char *wanted, const char **err);
 bool planner_accept(int fd, const char *refusal);	/* NULL: welcome; false: @fd is closed */
+/* has it looked at all pages, but for what is written to since? NULL: yes */
+bool planner_looked(const struct planner *p);
 void planner_frozen(struct planner *p);	/* its regions were frozen just now; NULL is fine */
 /* images of the regions are written now, or when the plan has ended; then @fn is called */
 void planner_keep(struct planner *p);

@@ -70,6 +70,15 @@ size_t input_message(uint8_t *buf, size_t len, size_t max, unsigned int type, ui
 		hdr.gen = input_random(state) % 2;
 		hdr.count = 1 + input_random(state) % 64;
 		break;
+	case TP_MSG_STALE:
+		hdr.gen = 1 + input_random(state) % 4;
+		hdr.code = input_random(state) % 4;
+		hdr.count = input_random(state) % 4;
+		hdr.len = hdr.count * TP_RUN_LEN;
+		break;
+	case TP_MSG_ROUND:
+		hdr.gen = 1 + input_random(state) % 4;
+		break;
 	case TP_MSG_FAIL:
 		hdr.gen = 1;
 		hdr.code = input_random(state) % 200;
@@ -79,7 +88,7 @@ size_t input_message(uint8_t *buf, size_t len, size_t max, unsigned int type, ui
 		return len;
 	tp_wire_put_hdr(buf + len, &hdr);
 	len += TP_HDR_LEN;
-	if (type == TP_MSG_DEMAND || type == TP_MSG_WANT)
+	if (type == TP_MSG_DEMAND || type == TP_MSG_WANT || type == TP_MSG_STALE)
 		return len + put_entries(buf + len, &hdr, state);
 	memset(buf + len, 0x5a, hdr.len);
 	return len + hdr.len;

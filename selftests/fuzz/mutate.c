@@ -42,6 +42,7 @@ static void make_fit(struct tp_hdr *hdr, uint32_t *state)
 		break;
 	case TP_MSG_DEMAND:
 	case TP_MSG_WANT:
+	case TP_MSG_STALE:
 		hdr->len = hdr->count * TP_RUN_LEN;
 		break;
 	case TP_MSG_DATA:

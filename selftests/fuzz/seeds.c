@@ -37,18 +37,18 @@ int main(int argc, char **argv)
 	}
 	/* each kind of message on each kind of lane, alone and among others */
 	for (unsigned int lane = 0; lane < 2; lane++) {
-		for (unsigned int type = TP_MSG_HELLO; type <= TP_MSG_FAIL + 1; type++) {
+		for (unsigned int type = TP_MSG_HELLO; type <= TP_MSG_ROUND + 1; type++) {
 			buf[0] = INPUT_LANE;
 			buf[1] = 16 | !lane;
 			len = input_greeting(buf, INPUT_HEAD, sizeof(buf), lane);
 			len = input_message(buf, len, sizeof(buf), type, &state);
 			put(argv[1], buf, len);
-			for (unsigned int next = TP_MSG_DEMAND; next <= TP_MSG_FAIL; next++)
+			for (unsigned int next = TP_MSG_DEMAND; next <= TP_MSG_ROUND; next++)
 				len = input_message(buf, len, sizeof(buf), next, &state);
 			put(argv[1], buf, len);
 		}
 	}
-	for (unsigned int type = TP_MSG_HELLO; type <= TP_MSG_FAIL; type++) {
+	for (unsigned int type = TP_MSG_HELLO; type <= TP_MSG_ROUND; type++) {
 		buf[0] = INPUT_HEADER;
 		input_message(buf, INPUT_HEAD, sizeof(buf), type, &state);
 		put(argv[1], buf, INPUT_HEAD + TP_HDR_LEN);

@@ -20,7 +20,7 @@ enum {
 	PAGE = 4096, PAGES = 64, ENTRIES = 256, PAYLOAD = 256 << 10,
 };
 
-enum { MSG_HELLO = 1, MSG_DEMAND, MSG_WANT, MSG_DATA, MSG_ZERO, MSG_FAIL };
+enum { MSG_HELLO = 1, MSG_DEMAND, MSG_WANT, MSG_DATA, MSG_ZERO, MSG_FAIL, MSG_STALE, MSG_ROUND };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -82,6 +82,11 @@ static bool allowed(const uint8_t *b)
 		return count >= 1 && !len;
 	case MSG_FAIL:
 		return !len;
+	case MSG_STALE:
+		return little(b + 20, 4) && little(b + 28, 2) <= 3 && count <= ENTRIES &&
+		       len == count * ENTRY;
+	case MSG_ROUND:
+		return little(b + 20, 4) && !len;
 	}
 	return false;
 }
@@ -199,7 +204,7 @@ static bool get_message(struct stream *s, const struct tp_hdr *hdr, bool urgent,
 		return false;
 	if (hdr->type == MSG_DATA || hdr->type == MSG_ZERO) {
 		if (!fits(r, hdr->index, hdr->count) ||
-		    (urgent ? hdr->count != 1 || !hdr->gen : hdr->gen))
+		    (urgent && (hdr->count != 1 || !hdr->gen)))
 			return false;
 	}
 	payload = take(s, hdr->len);
@@ -209,7 +214,7 @@ static bool get_message(struct stream *s, const struct tp_hdr *hdr, bool urgent,
 		mark(r, hdr->index, hdr->count);
 	for (uint32_t i = 0; hdr->type == MSG_DEMAND && i < hdr->count; i++)
 		get_demand(payload, i, r);
-	for (uint32_t i = 0; hdr->type == MSG_WANT && good && i < hdr->count; i++)
+	for (uint32_t i = 0; (hdr->type == MSG_WANT || hdr->type == MSG_STALE) && good && i < hdr->count; i++)
 		good = get_run(payload, i, r);
 	free(payload);
 	return good;

@@ -266,6 +266,11 @@ int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link, uint32_t
 	return save(0);
 }
 
+int tp_region_import_live(struct tp_nl *nl, const char *name, uint32_t link, uint32_t export_id)
+{
+	return tp_region_import(nl, name, link, export_id, true);
+}
+
 int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp_extent *extents,
 		     size_t nr, bool replace, bool fill)
 {
@@ -322,6 +327,8 @@ static void export_out(const char *name, json_t *e, struct tp_export *out)
 	out->size = num(e, "size");
 	out->open = export_open(self(), e);
 	out->wanted = flag("wanted");
+	out->round = num(e, "round");
+	out->begun = out->round;
 	out->links = calloc(json_array_size(json_object_get(e, "links")) + 1, sizeof(uint32_t));
 	json_array_foreach(json_object_get(e, "links"), i, l)
 		out->links[out->nr_links++] = json_integer_value(l);
@@ -441,6 +448,18 @@ int tp_export_serve(struct tp_nl *nl, const char *name, uint32_t link, uint32_t 
 		return save(fail(-ENOENT, name, "no export or no such link"));
 	json_array_append_new(json_object_get(e, "links"), json_integer(link));
 	*export_id = num(e, "id");
+	return save(0);
+}
+
+/* all is pushed and heard of at once, and nobody writes */
+int tp_export_round(struct tp_nl *nl, const char *name, struct tp_export *out)
+{
+	json_t *e = find(load(), "exports", name);
+
+	if (!e)
+		return save(fail(-ENOENT, name, "no export"));
+	json_object_set_new(e, "round", json_integer(num(e, "round") + 1));
+	export_out(name, e, out);
 	return save(0);
 }
 

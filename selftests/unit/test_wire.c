@@ -90,7 +90,20 @@ static const struct sample samples[] = {
 	  { .type = 6, .codec = 1, .code = 5 } },
 
 	{ "message 0", "unknown message", { .type = 0 } },
-	{ "message 7", "unknown message", { .type = 7, .count = 1 } },
+	{ "stale pages", NULL, { .type = 7, .count = 2, .gen = 1, .len = 32 } },
+	{ "the end of a list", NULL, { .type = 7, .gen = 1, .code = 3 } },
+	{ "stale pages of no round", "stale pages of no round, or too many runs",
+	  { .type = 7, .count = 1, .len = 16 } },
+	{ "257 runs of stale pages", "stale pages of no round, or too many runs",
+	  { .type = 7, .gen = 1, .count = 257, .len = 4112 } },
+	{ "stale pages of an unknown kind", "stale pages of no round, or too many runs",
+	  { .type = 7, .gen = 1, .code = 4 } },
+	{ "stale pages, short", "stale pages of a wrong length",
+	  { .type = 7, .gen = 1, .count = 1, .len = 15 } },
+	{ "a round", NULL, { .type = 8, .gen = 1 } },
+	{ "no round", "round with payload, or none", { .type = 8 } },
+	{ "a round with payload", "round with payload, or none", { .type = 8, .gen = 1, .len = 1 } },
+	{ "message 9", "unknown message", { .type = 9, .count = 1 } },
 	{ "message 255", "unknown message", { .type = 255 } },
 };
 

@@ -112,6 +112,10 @@ wrong "or --no-listen" agent --listen :4790 --no-listen
 wrong "which step" plumb
 wrong "go with nothing else" move vm0 --forget --abort
 wrong "--yes goes with" move vm0 --to h --yes
+wrong "postcopy, hybrid or precopy" move vm0 --to h --mode fast
+wrong "1 to 86400 seconds" move vm0 --to h --mode hybrid --switch-after 0
+wrong "goes with --mode hybrid" move vm0 --to h --switch-after 5
+wrong "go with nothing else" move vm0 --watch --mode hybrid
 wrong "needs --yes" move vm0 --forget
 wrong "bad port" agent --listen :x
 wrong "bad size" agent --keep-images much
