@@ -32,10 +32,9 @@
 #include "telepage.h"
 #include "trace.h"
 
-/**
- * struct tp_rounds - the live rounds of a serve
- * @said and @done are a round's number times two, plus one if it is the last; the same:
- * the destination has obeyed the list. READ_ONCE.
+/*
+ * The live rounds of a serve. @said and @done are a round's number times two, plus one
+ * if it is the last; the same: the destination has obeyed the list. READ_ONCE.
  */
 struct tp_rounds {
 	struct tp_serve *sv;

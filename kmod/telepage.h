@@ -127,7 +127,7 @@ struct tp_region {
 	u32 export_id;
 	bool push;
 	bool live;			/* the source still writes, no page is seen; acquire */
-	u32 round;			/* while live: as of which pages come; under invalidate_lock */
+	u32 round;			/* pages of which come while live; invalidate_lock */
 	u32 round_heard;		/* what TP_SAY_ROUND is to say */
 	wait_queue_head_t settled;	/* who needs a page waits here while it is live */
 	pgoff_t want_pos;		/* tx work only: pages up to here were offered for push */
