@@ -52,7 +52,8 @@ void tp_digest_exit(void)
 
 /*
  * A page's worth, all of it: behind the end of the file there is no content. -EAGAIN: it
- * is another region's that is still absent there; we wait for nobody else's link.
+ * is another region's that is still absent there, or may become so; we wait for nobody
+ * else's link.
  */
 static int tp_read_whole(struct file *file, loff_t pos, struct page *page)
 {
@@ -65,7 +66,7 @@ static int tp_read_whole(struct file *file, loff_t pos, struct page *page)
 
 		if (last >= from->nr_pages)
 			return -ENODATA;
-		if (tp_is_remote(from, first) || tp_is_remote(from, last))
+		if (tp_is_live(from) || tp_is_remote(from, first) || tp_is_remote(from, last))
 			return READ_ONCE(from->state) == TELEPAGE_REGION_ABANDONED ? -EIO : -EAGAIN;
 	}
 	while (done < PAGE_SIZE) {

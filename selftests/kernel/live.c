@@ -320,6 +320,39 @@ static void test_undone(void)
 	close_live(&p, "d");
 }
 
+/* --- a live region as the file of another ---------------------------------------------- */
+
+static void test_file(void)
+{
+	const struct tp_extent all = { .count = NR };
+	struct tk_pair p, q;
+	uint32_t id;
+	int fd;
+
+	make_source();
+	open_live(&p, "d", 2, false);
+	tk_until(!tk_stat("d").absent);
+	tk_new("t", NR);
+	tk_fill("t", 0, NR, 5);
+	tk_pair_open(&q, 2, false);
+	tk_ok(tp_export_new_region(tk_nl, "t", "t"), "export");
+	tk_ok(tp_export_serve(tk_nl, "t", q.src, &id), "serve");
+	tk_ok(tp_region_freeze(tk_nl, "t"), "freeze");
+	tk_new("y", NR);
+	tk_ok(tp_region_import(tk_nl, "y", q.dst, id, true), "import");
+	fd = tk_open("d", O_RDONLY);
+	tk_ok(tp_region_origin(tk_nl, "y", fd, &all, 1, false, true), "origin");
+	close(fd);
+	tap_ok(tk_wait_state("y", TELEPAGE_REGION_LOCAL) && tk_stat("d").live,
+	       "who has a live region for a file does not wait for it");
+	tap_ok(!tk_stat("y").stats.file, "and sees no page of it");
+	tk_import_end("t", "y");
+	tk_pair_close(&q);
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tap_ok(arrives("d"), "the live one is right afterwards");
+	close_live(&p, "d");
+}
+
 /* --- a source that lies --------------------------------------------------------------- */
 
 static void stale(int fd, uint64_t index, uint64_t count, uint32_t round, uint16_t code)
@@ -442,6 +475,7 @@ int main(void)
 	busy("over a line", true, true, false);
 	busy("lanes break", true, true, true);
 	test_undone();
+	test_file();
 	test_peer();
 	return tap_done();
 }
