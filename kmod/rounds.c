@@ -345,10 +345,10 @@ bool tp_serve_pushes(struct tp_serve *sv, u32 *round)
 	/* Pairs with smp_store_release() in tp_rounds_done(): the bits of @fresh. */
 	done = smp_load_acquire(&rs->done);
 	/*
-	 * While a round begins what is pushed would be dropped. A round that begins after
-	 * this makes it so, no more.
+	 * While a round begins, the first one included, what is pushed would be dropped. A
+	 * round that begins after this makes it so, no more.
 	 */
-	if (done != READ_ONCE(rs->said))
+	if (!done || done != READ_ONCE(rs->said))
 		return false;
 	if (!(done & 1))
 		*round = done >> 1;
