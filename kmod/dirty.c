@@ -118,67 +118,44 @@ static struct folio *tp_lock_folio(struct tp_region *r, pgoff_t index)
 	return folio;
 }
 
-/* Take the write permission of a page and its dirty bit away. Return: was it dirty? */
-static bool tp_clean_page(struct tp_region *r, pgoff_t index)
+/**
+ * tp_clean_page - take the write permission of a page and its bit away
+ * @r: the region
+ * @index: page, in range
+ * @bits: r->dirty, or the rewritten pages of its rounds: a bitmap that each write sets a
+ *	bit of
+ *
+ * What is written to the page from then on sets the bit again.
+ *
+ * Context: sleeps.
+ * Return: was it set?
+ */
+bool tp_clean_page(struct tp_region *r, pgoff_t index, unsigned long *bits)
 {
 	struct folio *folio = tp_lock_folio(r, index);
 	bool dirty;
 
 	if (!folio) {
-		/* Dirty without a folio: punched. Nothing maps it... */
-		clear_bit(index, r->dirty);
+		/* Set without a folio: punched. Nothing maps it... */
+		dirty = test_and_clear_bit(index, bits);
 		/* Pairs with the page cache's lock: a folio added later sets the bit again. */
 		smp_mb__after_atomic();
 		folio = tp_find_folio(r->inode.i_mapping, index);
 		if (folio) {
 			/* ...unless it was touched just now, and perhaps written. */
-			set_bit(index, r->dirty);
+			set_bit(index, bits);
 			folio_put(folio);
 		}
-		return true;
+		return dirty;
 	}
-	dirty = test_and_clear_bit(index, r->dirty);
+	dirty = test_and_clear_bit(index, bits);
 	folio_mkclean(folio);
 	/* What I/O is under way lands without a fault: tell of it next time too. */
-	if (dirty && tp_folio_maybe_pinned(folio))
-		set_bit(index, r->dirty);
+	if (tp_folio_maybe_pinned(folio))
+		set_bit(index, bits);
 	folio_unlock(folio);
 	folio_put(folio);
 	return dirty;
-}
-
-/**
- * tp_watch_page - from here on a bit tells whether a page is written to
- * @r: the region
- * @index: page, in range
- * @rewritten: bitmap of the region, which writers find through region->rounds
- *
- * The bit is cleared; what is written to the page from then on sets it.
- *
- * Context: sleeps.
- */
-void tp_watch_page(struct tp_region *r, pgoff_t index, unsigned long *rewritten)
-{
-	struct folio *folio = tp_lock_folio(r, index);
-
-	clear_bit(index, rewritten);
-	if (!folio) {
-		/* Pairs with the page cache's lock: a folio added later sets the bit again. */
-		smp_mb__after_atomic();
-		folio = tp_find_folio(r->inode.i_mapping, index);
-		if (folio) {
-			/* touched just now, and perhaps written */
-			set_bit(index, rewritten);
-			folio_put(folio);
-		}
-		return;
-	}
-	folio_mkclean(folio);
-	/* What I/O is under way lands without a fault. */
-	if (tp_folio_maybe_pinned(folio))
-		set_bit(index, rewritten);
-	folio_unlock(folio);
-	folio_put(folio);
 }
 
 static bool tp_many_dirty(struct tp_region *r, unsigned long start, unsigned long end)
@@ -213,7 +190,7 @@ int tp_dirty_harvest(struct tp_region *r, pgoff_t start, unsigned long count, bo
 	if (clear && tp_many_dirty(r, start, end))
 		unmap_mapping_pages(r->inode.i_mapping, start, count, false);
 	for_each_set_bit_from(i, r->dirty, end) {
-		if (!clear || tp_clean_page(r, i)) {
+		if (!clear || tp_clean_page(r, i, r->dirty)) {
 			__set_bit(i - start, out);
 			n++;
 		}

@@ -243,6 +243,7 @@ void tp_export_rate_changed(struct tp_region *r);
 int tp_export_serve(struct tp_export *ex, struct tp_link *link, struct netlink_ext_ack *extack);
 void tp_serve_end(struct tp_serve *sv);
 void tp_serve_put(struct tp_serve *sv);
+void tp_serve_want(struct tp_serve *sv, pgoff_t start, unsigned int n);
 struct tp_serve *tp_serve_get(struct tp_link *link, u32 id);
 int tp_serve_reply(struct tp_lane *lane, struct tp_serve *sv, pgoff_t index, u32 gen, bool more);
 int tp_export_send(struct tp_lane *lane, struct tp_export *ex, struct tp_hdr *hdr,

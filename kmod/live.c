@@ -74,14 +74,10 @@ int tp_live_stale(struct tp_lane *lane, const struct tp_hdr *hdr)
 	for (i = 0; i < hdr->count && !err; i++) {
 		struct tp_run run;
 
-		tp_wire_get_run(lane->buf + i * TP_RUN_LEN, &run);
-		/* Ascending, so that a message costs no more than the region is large. */
-		if (!tp_wire_fits(run.index, run.count, r->nr_pages) || run.index < next) {
+		if (tp_wire_next_run(lane->buf + i * TP_RUN_LEN, r->nr_pages, &next, &run))
+			tp_place_stale(r, run.index, run.count);
+		else
 			err = -EPROTO;
-			break;
-		}
-		next = run.index + run.count;
-		tp_place_stale(r, run.index, run.count);
 	}
 	if (!err && hdr->code & TP_STALE_LAST) {
 		tp_begin_round(r, hdr->gen, hdr->code & TP_STALE_FINAL);

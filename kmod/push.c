@@ -152,16 +152,6 @@ static int tp_push_fail(struct tp_batch *b, pgoff_t index, int err)
 	return tp_push_flush(b) ?: tp_lane_send(b->lane, &hdr, NULL);
 }
 
-/* A round has begun since they were taken: they are pushed in it. */
-static int tp_push_again(struct tp_serve *sv, pgoff_t start, unsigned int n)
-{
-	spin_lock(&sv->lock);
-	bitmap_set(sv->want, start, n);
-	sv->more = true;
-	spin_unlock(&sv->lock);
-	return 0;
-}
-
 static int tp_push_get(struct tp_serve *sv, u32 round, pgoff_t index, struct page **page)
 {
 	if (round)
@@ -178,18 +168,18 @@ static int tp_push_run_pages(struct tp_lane *lane, struct tp_serve *sv, pgoff_t 
 	int err = 0;
 
 	/* Before anything is read: what is read later is as good as it says, or better. */
-	if (!tp_serve_pushes(sv, &b.round))
-		return tp_push_again(sv, start, n);
+	if (!tp_serve_pushes(sv, &b.round)) {
+		/* A round has begun since they were taken: they are pushed in it. */
+		tp_serve_want(sv, start, n);
+		return 0;
+	}
 	for (i = start; i < start + n && !err; i++) {
 		struct page *page = NULL;
 		int ret = tp_push_get(sv, b.round, i, &page);
 
 		if (ret == -EAGAIN) {
 			/* still at another peer: not now */
-			spin_lock(&sv->lock);
-			set_bit(i, sv->want);
-			sv->more = true;
-			spin_unlock(&sv->lock);
+			tp_serve_want(sv, i, 1);
 			sv->defer_until = jiffies + TP_DEFER;
 			continue;
 		}

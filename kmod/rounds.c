@@ -365,7 +365,7 @@ static void tp_rounds_watch(struct tp_rounds *rs, pgoff_t index)
 		return;
 	mutex_lock(&rs->watch);
 	if (test_bit(index, rs->fresh)) {
-		tp_watch_page(rs->sv->export->region, index, rs->rewritten);
+		tp_clean_page(rs->sv->export->region, index, rs->rewritten);
 		clear_bit_unlock(index, rs->fresh);
 	}
 	mutex_unlock(&rs->watch);

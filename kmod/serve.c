@@ -305,6 +305,22 @@ int tp_export_demand(struct tp_lane *lane, const struct tp_hdr *hdr)
 }
 
 /**
+ * tp_serve_want - pages are to be pushed
+ * @sv: the serve
+ * @start: first page
+ * @n: pages, all in range, few
+ *
+ * Context: any but interrupts.
+ */
+void tp_serve_want(struct tp_serve *sv, pgoff_t start, unsigned int n)
+{
+	spin_lock(&sv->lock);
+	bitmap_set(sv->want, start, n);
+	sv->more = true;
+	spin_unlock(&sv->lock);
+}
+
+/**
  * tp_export_want - the peer lets us push pages
  * @lane: its urgent lane
  * @hdr: the message
@@ -329,20 +345,14 @@ int tp_export_want(struct tp_lane *lane, const struct tp_hdr *hdr)
 		unsigned long nr = sv->export->nr_pages, p, end;
 		struct tp_run run;
 
-		tp_wire_get_run(lane->buf + i * TP_RUN_LEN, &run);
-		/* Ascending, so that a message costs no more than its export is large. */
-		if (!tp_wire_fits(run.index, run.count, nr) || run.index < next) {
+		if (!tp_wire_next_run(lane->buf + i * TP_RUN_LEN, nr, &next, &run)) {
 			err = -EPROTO;
 			break;
 		}
-		next = run.index + run.count;
 		/* in pieces, for the lock is a spinlock */
-		for (p = run.index; p < run.index + run.count; p = end) {
-			end = min_t(unsigned long, run.index + run.count, p + 32768);
-			spin_lock(&sv->lock);
-			bitmap_set(sv->want, p, end - p);
-			sv->more = true;
-			spin_unlock(&sv->lock);
+		for (p = run.index; p < next; p = end) {
+			end = min_t(unsigned long, next, p + 32768);
+			tp_serve_want(sv, p, end - p);
 			cond_resched();
 		}
 	}

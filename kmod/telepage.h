@@ -259,7 +259,7 @@ int tp_dirty_harvest(struct tp_region *r, pgoff_t start, unsigned long count, bo
 		     unsigned long *out);
 int tp_freeze(struct tp_region *r);
 void tp_thaw(struct tp_region *r);
-void tp_watch_page(struct tp_region *r, pgoff_t index, unsigned long *rewritten);
+bool tp_clean_page(struct tp_region *r, pgoff_t index, unsigned long *bits);
 
 /* live.c */
 int tp_live_wait(struct tp_region *r, unsigned int state, unsigned long timeout);

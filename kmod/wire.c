@@ -207,3 +207,23 @@ void tp_wire_get_run(const u8 *buf, struct tp_run *r)
 	r->index = get_unaligned_le64(buf);
 	r->count = get_unaligned_le64(buf + 8);
 }
+
+/**
+ * tp_wire_next_run - decode a run of a list that is ascending
+ * @buf: TP_RUN_LEN bytes from the peer
+ * @nr: pages of the region
+ * @next: where the run before has ended, 0 for the first; in and out
+ * @r: out
+ *
+ * Ascending, so that a message costs no more than the region is large.
+ *
+ * Return: is it within the region, and behind the one before?
+ */
+bool tp_wire_next_run(const u8 *buf, u64 nr, u64 *next, struct tp_run *r)
+{
+	tp_wire_get_run(buf, r);
+	if (!tp_wire_fits(r->index, r->count, nr) || r->index < *next)
+		return false;
+	*next = r->index + r->count;
+	return true;
+}

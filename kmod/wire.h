@@ -149,5 +149,6 @@ void tp_wire_put_demand(u8 *buf, const struct tp_demand *d);
 void tp_wire_get_demand(const u8 *buf, struct tp_demand *d);
 void tp_wire_put_run(u8 *buf, const struct tp_run *r);
 void tp_wire_get_run(const u8 *buf, struct tp_run *r);
+bool tp_wire_next_run(const u8 *buf, u64 nr, u64 *next, struct tp_run *r);
 
 #endif /* TP_WIRE_H */
