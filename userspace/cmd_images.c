@@ -81,19 +81,33 @@ static int got_budget(json_t *msg, void *arg)
 	return TP_OK;
 }
 
-/* of all groups; without an agent, or with one that has another store, nobody knows the budget */
-static void look_at_kept(const struct images_opts *o, struct kept *k)
+static uint64_t kept_bytes(const struct images_entry *v, size_t n)
 {
-	struct images_entry *v;
-	size_t n;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += v[i].kept ? v[i].bytes : 0;
+	return bytes;
+}
+
+/*
+ * Of all groups, of which @v are those that were asked for; without an agent, or with one
+ * that has another store, nobody knows the budget.
+ */
+static void look_at_kept(const struct images_opts *o, const struct images_entry *v, size_t n,
+			 struct kept *k)
+{
+	struct images_entry *all;
+	size_t nr;
 
 	*k = (struct kept){ .dir = realpath(o->dir, NULL) };
-	/* what cannot be listed was told of already */
-	if (images_list(o->dir, NULL, &v, &n))
-		n = 0;
-	for (size_t i = 0; i < n; i++)
-		k->bytes += v[i].kept ? v[i].bytes : 0;
-	images_free(v, n);
+	if (!o->group) {
+		k->bytes = kept_bytes(v, n);
+	} else if (!images_list(o->dir, NULL, &all, &nr)) {
+		/* what cannot be listed was told of already */
+		k->bytes = kept_bytes(all, nr);
+		images_free(all, nr);
+	}
 	agent_talk(o->socket, json_pack("{s:s}", "cmd", "images"), got_budget, k);
 	free(k->dir);
 }
@@ -180,6 +194,7 @@ static int fail_dir(const struct images_opts *o, const char *what, int err)
 static int do_list(const struct images_opts *o, int argc, char **argv)
 {
 	struct images_entry *v;
+	bool tells = o->json || isatty(STDOUT_FILENO);
 	int err, status = TP_OK;
 	struct kept kept = { 0 };
 	size_t n;
@@ -190,13 +205,13 @@ static int do_list(const struct images_opts *o, int argc, char **argv)
 	err = images_list(o->dir, o->group, &v, &n);
 	if (err)
 		return fail_dir(o, "list", err);
-	if (o->json || isatty(STDOUT_FILENO))
-		look_at_kept(o, &kept);
+	if (tells)
+		look_at_kept(o, v, n, &kept);
 	if (o->json)
 		status = show_json(v, n, &kept);
 	else
 		show(v, n);
-	if (!o->json && isatty(STDOUT_FILENO))
+	if (tells && !o->json)
 		show_kept(&kept);
 	images_free(v, n);
 	return status;
@@ -385,6 +400,7 @@ static int do_index(const struct images_opts *o, int argc, char **argv)
 	catch_signals();
 	/* one that fails does not keep the others from it */
 	for (size_t i = 0; i < n && !stopped_by; i++) {
+		index_sweep(v[i].index);
 		if (name ? strcmp(v[i].name, name) != 0 : v[i].indexed)
 			continue;
 		found = true;

@@ -105,13 +105,13 @@ int file_write_at(int fd, const void *buf, size_t len, off_t at)
 	while (len) {
 		ssize_t n = pwrite(fd, p, len, at);
 
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			p += n;
-			at += n;
-			len -= n;
-		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		p += n;
+		at += n;
+		len -= n;
 	}
 	return 0;
 }

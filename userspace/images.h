@@ -79,7 +79,7 @@ int images_keep_commit(struct images_keep *k, const digest_t *digests,
 		       const struct digest_opts *o);
 void images_keep_drop(struct images_keep *k);	/* NULL is fine */
 
-/* removes what somebody has left over who died while he wrote it */
+/* removes what somebody has left over in the store who died while he wrote it */
 void images_sweep(const char *dir);
 
 /*

@@ -76,9 +76,7 @@ static int sweep_group(int store, const char *group, void *arg)
 void images_sweep(const char *dir)
 {
 	struct room unused = { 0 };
-	struct images_entry *v;
 	int store = store_open(dir, false);
-	size_t n;
 
 	if (store < 0)
 		return;
@@ -86,12 +84,6 @@ void images_sweep(const char *dir)
 	if (!flock(store, LOCK_EX))
 		store_each(store, sweep_group, &unused);
 	close(store);
-	/* those beside registered images */
-	if (images_list(dir, NULL, &v, &n))
-		return;
-	for (size_t i = 0; i < n; i++)
-		index_sweep(v[i].index);
-	images_free(v, n);
 }
 
 static bool fits(const struct room *r)

@@ -107,12 +107,14 @@ static void look(void)
 	images_sweep(ix.dir);
 	if (images_list(ix.dir, NULL, &v, &n))
 		return;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		index_sweep(v[i].index);
 		if (v[i].err)
 			tell_missing(&v[i]);
 		else if (!v[i].indexed && v[i].size && is_quiet(&v[i]) &&
 		    !has_failed(&v[i]))
 			index_one(&v[i]);
+	}
 	images_free(v, n);
 }
 

@@ -227,6 +227,9 @@ nothing_left() {
 # a dead one that nobody has waited for yet is gone, too
 no_qemu() { ! pgrep -r D,R,S,T -a qemu-system; }
 
+# of a move that came to nothing: all of it goes, and stays away
+nothing_comes() { wait_for 20 nothing_left && wait_for 20 no_qemu && nothing_left && no_qemu; }
+
 # agents
 
 # agent_keys: a shared key for both hosts, the way a user makes one

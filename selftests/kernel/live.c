@@ -78,9 +78,7 @@ static void open_live(struct tk_pair *p, const char *dst, unsigned int bulk, boo
 	uint32_t id;
 
 	tk_pair_open(p, bulk, far);
-	if (!tk_stat("s").exports)
-		tk_ok(tp_export_new_region(tk_nl, "s", "s"), "export");
-	tk_ok(tp_export_serve(tk_nl, "s", p->src, &id), "serve");
+	id = tk_serve(p, "s");
 	tk_new(dst, NR);
 	tk_ok(tp_region_import_live(tk_nl, dst, p->dst, id), "import");
 	begin_round();
@@ -326,7 +324,6 @@ static void test_file(void)
 {
 	const struct tp_extent all = { .count = NR };
 	struct tk_pair p, q;
-	uint32_t id;
 	int fd;
 
 	make_source();
@@ -335,11 +332,8 @@ static void test_file(void)
 	tk_new("t", NR);
 	tk_fill("t", 0, NR, 5);
 	tk_pair_open(&q, 2, false);
-	tk_ok(tp_export_new_region(tk_nl, "t", "t"), "export");
-	tk_ok(tp_export_serve(tk_nl, "t", q.src, &id), "serve");
 	tk_ok(tp_region_freeze(tk_nl, "t"), "freeze");
-	tk_new("y", NR);
-	tk_ok(tp_region_import(tk_nl, "y", q.dst, id, true), "import");
+	tk_import(&q, "t", "y", true);
 	fd = tk_open("d", O_RDONLY);
 	tk_ok(tp_region_origin(tk_nl, "y", fd, &all, 1, false, true), "origin");
 	close(fd);

@@ -174,8 +174,7 @@ static void with_peer(void)
 	tk_new("s", PAGES);
 	tk_fill("s", 0, PAGES, 7);
 	tk_pair_open(&p, 2, false);
-	tk_ok(tp_export_new_region(tk_nl, "s", "s"), "export");
-	tk_ok(tp_export_serve(tk_nl, "s", p.src, &id), "serve");
+	id = tk_serve(&p, "s");
 	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
 	tk_new("d", PAGES);
 	tk_ok(origin("d", fd, 0, PAGES, 0, true, false), "origin");
@@ -344,8 +343,7 @@ static struct tp_nl *planned(struct tk_pair *p, uint32_t seed, bool push)
 	tk_new("s", PAGES);
 	tk_fill("s", 0, PAGES, seed);
 	tk_pair_open(p, 2, false);
-	tk_ok(tp_export_new_region(tk_nl, "s", "s"), "export");
-	tk_ok(tp_export_serve(tk_nl, "s", p->src, &id), "serve");
+	id = tk_serve(p, "s");
 	tk_new("d", PAGES);
 	if (tp_nl_open(&nl))
 		tk_die("a second socket");

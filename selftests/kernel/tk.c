@@ -364,15 +364,21 @@ void tk_pair_close(struct tk_pair *p)
 	tk_ok(tp_link_del(tk_nl, p->src), "link del");
 }
 
-void tk_import(struct tk_pair *p, const char *src, const char *dst, bool push)
+uint32_t tk_serve(struct tk_pair *p, const char *src)
 {
-	struct tp_region r = tk_stat(src);
 	uint32_t id;
 
-	if (!r.exports)
+	if (!tk_stat(src).exports)
 		tk_ok(tp_export_new_region(tk_nl, src, src), "export");
 	tk_ok(tp_export_serve(tk_nl, src, p->src, &id), "serve");
-	tk_new(dst, r.size / TK_PAGE);
+	return id;
+}
+
+void tk_import(struct tk_pair *p, const char *src, const char *dst, bool push)
+{
+	uint32_t id = tk_serve(p, src);
+
+	tk_new(dst, tk_stat(src).size / TK_PAGE);
 	tk_ok(tp_region_import(tk_nl, dst, p->dst, id, push), "import");
 }
 

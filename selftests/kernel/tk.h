@@ -75,7 +75,9 @@ void tk_pair_open(struct tk_pair *p, unsigned int bulk, bool far);
 void tk_pair_attach(struct tk_pair *p, unsigned int lane);
 void tk_pair_detach(struct tk_pair *p, unsigned int lane);
 void tk_pair_close(struct tk_pair *p);
-/* an export of region @src, served, and region @dst that imports it */
+/* an export of region @src, made if there is none, served: its number for who imports it */
+uint32_t tk_serve(struct tk_pair *p, const char *src);
+/* the same, and region @dst that imports it */
 void tk_import(struct tk_pair *p, const char *src, const char *dst, bool push);
 /* ends both ends of tk_import(); what is still absent is given up */
 void tk_import_end(const char *src, const char *dst);
