@@ -29,6 +29,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,13 +77,19 @@ static void hurry(void)
 static char line[512];
 static size_t len;
 static int64_t line_ns;		/* when its last part came; 0: nothing came yet */
+static bool first_line;		/* of a connection */
 
+/*
+ * The first line is written even when it is empty: it ends one that was whole but for
+ * its end when the guest left the other console.
+ */
 static void end_line(FILE *log, const char *mark)
 {
-	if (len || (*mark && line_ns))
+	if (len || (line_ns && (*mark || first_line)))
 		fprintf(log, "%lld.%06lld %s%.*s\n", (long long)(line_ns / 1000000000),
 			(long long)(line_ns / 1000 % 1000000), mark, (int)len, line);
 	len = 0;
+	first_line = false;
 }
 
 static void take(FILE *log, const char *buf, ssize_t n)
@@ -155,6 +162,7 @@ static void log_console(char **args)
 			continue;
 		}
 		line_ns = 0;
+		first_line = true;
 		relay(s, fifo, log);
 		close(s);
 		end_line(log, "~");
