@@ -5,6 +5,7 @@
 #   make            the module for this kernel (or KDIR=) and the tool
 #   make module     the module only;  make tool  the tool only
 #   make install    both, the usual way (DESTDIR=, PREFIX=)
+#   make install-dkms   the module's source, for dkms to build for each kernel (DESTDIR=)
 #   make demo       teleport a running guest between two emulated hosts
 #   make check      the tests (TIER=quick: the short ones, KERNELS="6.12": on these only)
 #   make bench      the benchmark report
@@ -21,7 +22,7 @@ LAB_KERNELS ?= 6.1 6.12
 TIER ?= full
 KERNELS ?=
 
-.PHONY: all module tool install install-module demo check bench lint clean lab-modules \
+.PHONY: all module tool install install-module install-dkms demo check bench lint clean lab-modules \
 	selftests deps check-deps
 
 all: module tool
@@ -56,6 +57,14 @@ install-module: module
 	  $(if $(KMOD_HAS_KEY),,CONFIG_MODULE_SIG_ALL=) modules_install
 
 install: install-module install-tool
+
+DKMS_VERSION = $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+DKMS_DIR = $(DESTDIR)/usr/src/telepage-$(DKMS_VERSION)
+
+install-dkms:
+	rm -rf "$(DKMS_DIR)"
+	mkdir -p "$(DKMS_DIR)"
+	cp -pr dkms.conf Kbuild LICENSE kmod include "$(DKMS_DIR)/"
 
 # one module per kernel of the lab: build/kmod-6.1/telepage.ko, …
 lab-modules: $(addprefix lab-module-,$(LAB_KERNELS))

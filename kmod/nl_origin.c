@@ -117,7 +117,8 @@ out:
 	return err;
 }
 
-static int tp_do_drop(struct tp_region *r, struct genl_info *info)
+/* All runs are looked at before the first is dropped. */
+static int tp_do_drop(struct tp_region *r, struct genl_info *info, bool look)
 {
 	struct nlattr *a[TELEPAGE_A_EXTENT_MAX + 1], *nla;
 	u64 start, count;
@@ -126,37 +127,59 @@ static int tp_do_drop(struct tp_region *r, struct genl_info *info)
 	nlmsg_for_each_attr(nla, info->nlhdr, GENL_HDRLEN, rest) {
 		if (nla_type(nla) != TELEPAGE_A_ORIGIN_DROP)
 			continue;
-		err = tp_nl_run(nla, r, info, a, &start, &count) ?:
-		      tp_plan_drop(r, start, count, info->extack);
+		err = tp_nl_run(nla, r, info, a, &start, &count);
+		if (!err && !look)
+			err = tp_plan_drop(r, start, count);
 		if (err)
 			return err;
 	}
 	return 0;
 }
 
+/* Of a message that is refused nothing is done, unless there was no memory half-way. */
+static int tp_check_origin(struct tp_region *r, struct genl_info *info)
+{
+	struct nlattr **a = info->attrs;
+	const struct tp_plan_ask ask = {
+		.hold = a[TELEPAGE_A_ORIGIN_HOLD],
+		.add = a[TELEPAGE_A_ORIGIN_EXTENT],
+		.drop = a[TELEPAGE_A_ORIGIN_DROP],
+		.ready = a[TELEPAGE_A_ORIGIN_READY],
+		.planned = a[TELEPAGE_A_ORIGIN_PLANNED],
+		.fill = a[TELEPAGE_A_ORIGIN_FILL],
+	};
+
+	if (!ask.hold && !ask.add && !ask.drop && !ask.ready && !ask.planned && !ask.fill)
+		return tp_nl_invalid(info, "neither an extent nor anything else is asked for");
+	return tp_plan_check(r, &ask, info->extack) ?: tp_do_drop(r, info, true);
+}
+
 /* In the order in which one after the other makes sense. */
 static int tp_do_origin(struct tp_region *r, struct genl_info *info)
 {
 	struct nlattr **a = info->attrs;
-	int err = 0;
+	bool was_held = r->origin && r->origin->held;
+	int err = tp_check_origin(r, info);
 
-	if (!a[TELEPAGE_A_ORIGIN_EXTENT] && !a[TELEPAGE_A_ORIGIN_FILL] &&
-	    !a[TELEPAGE_A_ORIGIN_HOLD] && !a[TELEPAGE_A_ORIGIN_DROP] &&
-	    !a[TELEPAGE_A_ORIGIN_READY] && !a[TELEPAGE_A_ORIGIN_PLANNED])
-		return tp_nl_invalid(info, "neither an extent nor anything else is asked for");
-	if (a[TELEPAGE_A_ORIGIN_HOLD])
+	if (!err && a[TELEPAGE_A_ORIGIN_HOLD])
 		err = tp_plan_hold(r, genl_info_net(info), info->snd_portid, info->extack);
-	if (!err && a[TELEPAGE_A_ORIGIN_EXTENT])
+	if (err)
+		return err;
+	if (a[TELEPAGE_A_ORIGIN_EXTENT])
 		err = tp_do_add(r, info);
+	if (err && a[TELEPAGE_A_ORIGIN_HOLD] && !was_held)
+		tp_plan_unhold(r);
 	if (!err && a[TELEPAGE_A_ORIGIN_DROP])
-		err = tp_do_drop(r, info);
-	if (!err && a[TELEPAGE_A_ORIGIN_READY])
-		err = tp_plan_ready(r, info->extack);
-	if (!err && a[TELEPAGE_A_ORIGIN_PLANNED])
-		err = tp_plan_planned(r, nla_get_u64(a[TELEPAGE_A_ORIGIN_PLANNED]), info->extack);
-	if (!err && a[TELEPAGE_A_ORIGIN_FILL])
-		err = tp_origin_fill(r, info->extack);
-	return err;
+		err = tp_do_drop(r, info, false);
+	if (err)
+		return err;
+	if (a[TELEPAGE_A_ORIGIN_READY])
+		tp_plan_ready(r);
+	if (a[TELEPAGE_A_ORIGIN_PLANNED])
+		tp_plan_planned(r, nla_get_u64(a[TELEPAGE_A_ORIGIN_PLANNED]));
+	if (a[TELEPAGE_A_ORIGIN_FILL])
+		tp_origin_fill(r);
+	return 0;
 }
 
 int tp_nl_region_origin(struct sk_buff *skb, struct genl_info *info)

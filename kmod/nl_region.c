@@ -170,7 +170,13 @@ int tp_nl_with_region(struct genl_info *info, int attr,
 	if (IS_ERR(r))
 		return PTR_ERR(r);
 	if (!mutex_lock_killable(&tp_ctl_mutex)) {
-		err = r->dead ? -ENOENT : fn(r, info);
+		err = -ENOENT;
+		/* somebody else may have deleted it since it was looked up */
+		if (r->dead)
+			NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[attr],
+					    "no region of this name");
+		else
+			err = fn(r, info);
 		mutex_unlock(&tp_ctl_mutex);
 	}
 	tp_region_put(r);

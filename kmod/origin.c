@@ -352,22 +352,15 @@ int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **ext
 
 /**
  * tp_origin_fill - read pages from their files before they are touched
- * @r: the region
- * @extack: where to say why not
+ * @r: the region, as tp_plan_check() wants it
  *
- * Context: sleeps; under tp_ctl_mutex.
- * Return: 0 or -EINVAL.
+ * Context: under tp_ctl_mutex.
  */
-int tp_origin_fill(struct tp_region *r, struct netlink_ext_ack *extack)
+void tp_origin_fill(struct tp_region *r)
 {
 	lockdep_assert_held(&tp_ctl_mutex);
-	if (!r->origin) {
-		NL_SET_ERR_MSG(extack, "no page of the region comes from a file");
-		return -EINVAL;
-	}
 	WRITE_ONCE(r->origin->fill, true);
 	tp_reader_kick(&r->origin->readers[0]);
-	return 0;
 }
 
 /**

@@ -69,6 +69,11 @@ struct tp_origin {
 	struct tp_reader readers[TP_READERS];
 };
 
+/* what one REGION_ORIGIN asks for */
+struct tp_plan_ask {
+	bool hold, add, drop, ready, planned, fill;
+};
+
 /**
  * tp_is_local - is a page, while it is absent, to be read from its file?
  * @r: the region
@@ -89,7 +94,7 @@ int tp_origin_init(void);
 void tp_origin_exit(void);
 int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **extents,
 		  unsigned int nr, bool replace, struct netlink_ext_ack *extack);
-int tp_origin_fill(struct tp_region *r, struct netlink_ext_ack *extack);
+void tp_origin_fill(struct tp_region *r);
 int tp_origin_make(struct tp_region *r);
 int tp_origin_take_out(struct tp_origin *o, pgoff_t first, pgoff_t last);
 void tp_origin_end(struct tp_region *r);
@@ -102,12 +107,14 @@ void tp_origin_kick(struct tp_region *r);
 /* origin_plan.c, under tp_ctl_mutex unless said otherwise */
 int tp_plan_init(void);
 void tp_plan_exit(void);
+int tp_plan_check(const struct tp_region *r, const struct tp_plan_ask *ask,
+		  struct netlink_ext_ack *extack);
 int tp_plan_hold(struct tp_region *r, struct net *net, u32 portid,
 		 struct netlink_ext_ack *extack);
-int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count,
-		 struct netlink_ext_ack *extack);
-int tp_plan_ready(struct tp_region *r, struct netlink_ext_ack *extack);
-int tp_plan_planned(struct tp_region *r, u64 pages, struct netlink_ext_ack *extack);
+void tp_plan_unhold(struct tp_region *r);
+int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count);
+void tp_plan_ready(struct tp_region *r);
+void tp_plan_planned(struct tp_region *r, u64 pages);
 
 /* origin_read.c */
 void tp_reader_work(struct work_struct *work);

@@ -22,6 +22,35 @@ static void tp_plan_limit(struct tp_region *r, pgoff_t pages)
 }
 
 /**
+ * tp_plan_check - is there anything that what a message asks for can be done to?
+ * @r: the region
+ * @ask: what is asked for
+ * @extack: where to say why not
+ *
+ * Asked before the first of it is done: of a message that is refused nothing is.
+ *
+ * Context: under tp_ctl_mutex.
+ * Return: 0 or -EINVAL.
+ */
+int tp_plan_check(const struct tp_region *r, const struct tp_plan_ask *ask,
+		  struct netlink_ext_ack *extack)
+{
+	bool held = ask->hold || (r->origin && r->origin->held);
+	bool made = ask->hold || ask->add || r->origin;
+
+	lockdep_assert_held(&tp_ctl_mutex);
+	if (ask->drop && (!made || !(r->link || held)))
+		NL_SET_ERR_MSG(extack, "the region has no peer that has the pages, or no files");
+	else if ((ask->ready && !held) || (ask->planned && !made))
+		NL_SET_ERR_MSG(extack, "the region is not held");
+	else if (ask->fill && !made)
+		NL_SET_ERR_MSG(extack, "no page of the region comes from a file");
+	else
+		return 0;
+	return -EINVAL;
+}
+
+/**
  * tp_plan_hold - use no file of a region until READY
  * @r: the region, before it imports
  * @net: of the planner's socket
@@ -51,25 +80,33 @@ int tp_plan_hold(struct tp_region *r, struct net *net, u32 portid, struct netlin
 }
 
 /**
+ * tp_plan_unhold - as it was before tp_plan_hold()
+ * @r: the region, which was not held
+ *
+ * Context: under tp_ctl_mutex, and not let go of since it was held.
+ */
+void tp_plan_unhold(struct tp_region *r)
+{
+	lockdep_assert_held(&tp_ctl_mutex);
+	WRITE_ONCE(r->origin->held, false);
+	WRITE_ONCE(r->origin->planner, 0);
+	tp_plan_limit(r, ULONG_MAX);
+}
+
+/**
  * tp_plan_drop - pages come from the peer, whatever files have them
- * @r: the region, importing, or held until it does
+ * @r: the region, as tp_plan_check() wants it
  * @first: page
  * @count: pages, all in range
- * @extack: where to say why not
  *
  * Context: sleeps; under tp_ctl_mutex.
- * Return: 0, -EINVAL without a peer, -ENOMEM.
+ * Return: 0 or -ENOMEM.
  */
-int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count,
-		 struct netlink_ext_ack *extack)
+int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count)
 {
 	int err;
 
 	lockdep_assert_held(&tp_ctl_mutex);
-	if (!r->origin || (!r->link && !r->origin->held)) {
-		NL_SET_ERR_MSG(extack, "the region has no peer that has the pages, or no files");
-		return -EINVAL;
-	}
 	err = tp_origin_take_out(r->origin, first, first + count - 1);
 	/* what was left out when it was offered is wanted now */
 	set_bit(TP_WANT_AGAIN, &r->want_flags);
@@ -80,22 +117,16 @@ int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count,
 
 /**
  * tp_plan_ready - from here on the files are used
- * @r: the region
- * @extack: where to say why not
+ * @r: the region, as tp_plan_check() wants it
  *
- * Context: sleeps; under tp_ctl_mutex.
- * Return: 0 or -EINVAL.
+ * Context: under tp_ctl_mutex.
  */
-int tp_plan_ready(struct tp_region *r, struct netlink_ext_ack *extack)
+void tp_plan_ready(struct tp_region *r)
 {
 	struct tp_request *req;
 	unsigned long index;
 
 	lockdep_assert_held(&tp_ctl_mutex);
-	if (!r->origin || !r->origin->held) {
-		NL_SET_ERR_MSG(extack, "the region is not held");
-		return -EINVAL;
-	}
 	WRITE_ONCE(r->origin->held, false);
 	/* Pairs with the barrier in tp_request(): it sees this, or we its request. */
 	smp_mb();
@@ -104,27 +135,19 @@ int tp_plan_ready(struct tp_region *r, struct netlink_ext_ack *extack)
 		xa_for_each(&r->reqs, index, req)
 			xa_set_mark(&r->reqs, index, TP_REQ_READ);
 	tp_origin_kick(r);
-	return 0;
 }
 
 /**
  * tp_plan_planned - a planner has looked at some more pages
- * @r: the region
+ * @r: the region, as tp_plan_check() wants it
  * @pages: those before this one may be pushed, as far as no file has them
- * @extack: where to say why not
  *
- * Context: sleeps; under tp_ctl_mutex.
- * Return: 0 or -EINVAL.
+ * Context: under tp_ctl_mutex.
  */
-int tp_plan_planned(struct tp_region *r, u64 pages, struct netlink_ext_ack *extack)
+void tp_plan_planned(struct tp_region *r, u64 pages)
 {
 	lockdep_assert_held(&tp_ctl_mutex);
-	if (!r->origin) {
-		NL_SET_ERR_MSG(extack, "the region is not held");
-		return -EINVAL;
-	}
 	tp_plan_limit(r, pages < r->nr_pages ? pages : ULONG_MAX);
-	return 0;
 }
 
 static bool tp_plan_is_of(const struct tp_region *r, const struct netlink_notify *n)

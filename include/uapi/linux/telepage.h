@@ -255,7 +255,9 @@ enum telepage_event {
  *	far as no file has them. READY: from here on the files are used. When the
  *	socket that said HOLD is closed all pages may be pushed, and a region that
  *	is not READY then stays without its files. What one message asks for is
- *	done in the order HOLD, EXTENT, DROP, READY, PLANNED, FILL.
+ *	done in the order HOLD, EXTENT, DROP, READY, PLANNED, FILL; of one
+ *	that is refused nothing is, but what REPLACE took away or was done
+ *	before ENOMEM.
  *	EEXIST a page has a file; ERANGE outside of the region; EBUSY no page is
  *	absent, the region was touched before, or imports already (HOLD);
  *	EINVAL no file, digests that do not fit, a region that is not older, one that
