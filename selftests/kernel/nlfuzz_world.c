@@ -190,6 +190,21 @@ static void a_source_and_region(void)
 	an_empty_region();
 }
 
+/* a region that is written to, and where it can be imported */
+static void a_live_source(void)
+{
+	a_pair();
+	a_region();
+	tk_ok(tp_export_new_region(tk_nl, "fz-live", "fz-here"), "export");
+	tk_ok(tp_export_serve(tk_nl, "fz-live", w.pair.src, &w.export_id), "serve");
+}
+
+static void a_live_source_and_region(void)
+{
+	a_live_source();
+	an_empty_region();
+}
+
 static void a_filling_region(void)
 {
 	a_source();
@@ -353,6 +368,12 @@ static void region_import(struct fz_msg *m)
 	fz_u8(m, TELEPAGE_A_REGION_PUSH, 1);
 }
 
+static void region_import_live(struct fz_msg *m)
+{
+	region_import(m);
+	fz_put(m, TELEPAGE_A_REGION_LIVE, "", 0);
+}
+
 static void region_fills(struct fz_msg *m)
 {
 	fz_str(m, TELEPAGE_A_REGION_NAME, "fz-fills");
@@ -392,6 +413,11 @@ static void export_process(struct fz_msg *m)
 static void export_name(struct fz_msg *m)
 {
 	fz_str(m, TELEPAGE_A_EXPORT_NAME, "fz-file");
+}
+
+static void export_live(struct fz_msg *m)
+{
+	fz_str(m, TELEPAGE_A_EXPORT_NAME, "fz-live");
 }
 
 static void export_serve(struct fz_msg *m)
@@ -527,6 +553,7 @@ const struct fz_good fz_goods[] = {
 	LASTING(REGION_THAW, "region-thaw", a_frozen_region, region_here),
 	LASTING(REGION_DIRTY, "region-dirty", a_region, region_dirty),
 	GOOD(REGION_IMPORT, "region-import", a_source_and_region, region_import),
+	GOOD(REGION_IMPORT, "region-import, live", a_live_source_and_region, region_import_live),
 	GOOD(REGION_ABANDON, "region-abandon", a_filling_region, region_fills),
 	GOOD(EXPORT_NEW, "export-new of a region", a_region, export_region),
 	GOOD(EXPORT_NEW, "export-new of a file", a_file, export_file),
@@ -535,6 +562,7 @@ const struct fz_good fz_goods[] = {
 	LASTING(EXPORT_GET, "export-get", an_export, export_name),
 	DUMP(EXPORT_GET, "export-get, all"),
 	GOOD(EXPORT_SERVE, "export-serve", a_link_and_export, export_serve),
+	GOOD(EXPORT_ROUND, "export-round", a_live_source, export_live),
 	GOOD(LINK_NEW, "link-new", nothing, link_note),
 	GOOD(LINK_DEL, "link-del", a_link, link_id),
 	LASTING(LINK_GET, "link-get", a_link, link_id),
@@ -586,6 +614,7 @@ const char *fz_some_name(void)
 {
 	static const char * const v[] = {
 		"fz-here", "fz-new", "fz-fills", "fz-file", "fz-vmm", "fz-served", "fz-more",
+		"fz-live",
 		"fz-other", "", ".", "a/b", "a\nb", "\xff",
 		"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk",
 		"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijkl",
