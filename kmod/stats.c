@@ -23,6 +23,10 @@ const char *const tp_stat_names[TP_STAT_NR] = {
 	[TP_STAT_RX_BYTES]	= "rx_bytes",
 	[TP_STAT_FILE]		= "file",
 	[TP_STAT_FILE_BAD]	= "file_bad",
+	[TP_STAT_PREFETCH_SENT]	= "prefetch_sent",
+	[TP_STAT_PREFETCH_CAME]	= "prefetch_came",
+	[TP_STAT_PREFETCH_HIT]	= "prefetch_hit",
+	[TP_STAT_PREFETCH_WASTE] = "prefetch_waste",
 };
 
 /**

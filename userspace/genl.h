@@ -26,7 +26,7 @@ struct tp_nl;				/* one request socket, family resolved */
 struct tp_stats {
 	uint64_t faults, faults_nowait, zero_fill, demand_sent, demand, push,
 		 zero, duplicate, stale, wait_ns, wait_max_ns, mkwrite, rx_bytes,
-		 file, file_bad;
+		 file, file_bad, prefetch_sent, prefetch_came, prefetch_hit, prefetch_waste;
 };
 
 struct tp_region {

@@ -122,6 +122,10 @@ static const size_t stats_member[TELEPAGE_A_STATS_MAX + 1] = {
 	[TELEPAGE_A_STATS_RX_BYTES]	 = offsetof(struct tp_stats, rx_bytes),
 	[TELEPAGE_A_STATS_FILE]		 = offsetof(struct tp_stats, file),
 	[TELEPAGE_A_STATS_FILE_BAD]	 = offsetof(struct tp_stats, file_bad),
+	[TELEPAGE_A_STATS_PREFETCH_SENT] = offsetof(struct tp_stats, prefetch_sent),
+	[TELEPAGE_A_STATS_PREFETCH_CAME] = offsetof(struct tp_stats, prefetch_came),
+	[TELEPAGE_A_STATS_PREFETCH_HIT]	 = offsetof(struct tp_stats, prefetch_hit),
+	[TELEPAGE_A_STATS_PREFETCH_WASTE] = offsetof(struct tp_stats, prefetch_waste),
 };
 
 static const char *const state_names[] = {

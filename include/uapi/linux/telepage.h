@@ -327,6 +327,10 @@ enum {
 	TELEPAGE_A_STATS_RX_BYTES,	/* page messages received, with headers */
 	TELEPAGE_A_STATS_FILE,		/* pages that came from a local file */
 	TELEPAGE_A_STATS_FILE_BAD,	/* pages that a file should have had and had not */
+	TELEPAGE_A_STATS_PREFETCH_SENT,	/* pages asked for ahead of use, not in DEMAND_SENT */
+	TELEPAGE_A_STATS_PREFETCH_CAME,	/* pages that came for it, not in DEMAND */
+	TELEPAGE_A_STATS_PREFETCH_HIT,	/* of those asked for, pages that were then needed */
+	TELEPAGE_A_STATS_PREFETCH_WASTE, /* and pages that were given up untouched */
 
 	__TELEPAGE_A_STATS_MAX,
 	TELEPAGE_A_STATS_MAX = __TELEPAGE_A_STATS_MAX - 1
