@@ -33,6 +33,7 @@
 #define TP_AHEAD_START	8	/* pages under way, of all regions of a link */
 #define TP_AHEAD_MIN	2
 #define TP_AHEAD_MAX	256
+#define TP_AHEAD_REPLAY	4	/* so many times as many when there is a replay */
 #define TP_AHEAD_MESSAGE 16	/* pages in one message: then demands are looked for */
 #define TP_RTT_AGE	(10 * HZ)
 
@@ -56,6 +57,7 @@ struct tp_ahead *tp_ahead_new(const struct tp_region *r)
 	}
 	spin_lock_init(&a->lock);
 	tp_prefetch_init(a);
+	tp_touched_new(r, a);
 	return a;
 }
 
@@ -63,6 +65,7 @@ void tp_ahead_free(struct tp_ahead *a)
 {
 	if (!a)
 		return;
+	tp_workingset_free(a);
 	kvfree(a->unused);
 	kfree(a);
 }
@@ -162,12 +165,12 @@ void tp_ahead_needed(struct tp_region *r, pgoff_t index, enum tp_need how)
 		tp_ahead_forget(r, index);
 	else
 		tp_stat_inc(r, TP_STAT_PREFETCH_HIT);
-	/* its file reads ahead on its own */
-	if (tp_is_local(r, index) && how == TP_NEED_ABSENT)
-		return;
 	spin_lock(&a->lock);
 	if (!a->ended) {
-		tp_prefetch_needed(r, a, index, how);
+		tp_touched(r, a, index);
+		/* what comes from a file is read ahead by who reads files */
+		if (how != TP_NEED_ABSENT || !tp_is_local(r, index))
+			tp_prefetch_needed(r, a, index, how);
 		tp_ahead_kick(r, a);
 	}
 	spin_unlock(&a->lock);
@@ -355,9 +358,17 @@ static bool tp_ahead_next(struct tp_region *r, pgoff_t *index)
 	return more;
 }
 
-static bool tp_ahead_has_room(const struct tp_link *link)
+/*
+ * May more be under way? Of a replay several times as many: it is there to be quick, and
+ * whether its answers are late decides all the same.
+ */
+static bool tp_ahead_has_room(const struct tp_link *link, const struct tp_ahead *a)
 {
-	return atomic_read(&link->ahead) < READ_ONCE(link->ahead_max);
+	unsigned int max = READ_ONCE(link->ahead_max);
+
+	if (READ_ONCE(a->replay_at))
+		max *= TP_AHEAD_REPLAY;
+	return atomic_read(&link->ahead) < max;
 }
 
 /**
@@ -371,15 +382,16 @@ static bool tp_ahead_has_room(const struct tp_link *link)
 unsigned int tp_ahead_take(struct tp_link *link, u8 *buf)
 {
 	unsigned int n = 0;
+	bool more = true;
 
-	while (n < TP_AHEAD_MESSAGE && tp_ahead_has_room(link)) {
+	while (more && n < TP_AHEAD_MESSAGE) {
 		struct tp_region *r = tp_ahead_next_region(link);
 		unsigned int before = n;
 		pgoff_t index;
 
 		if (!r)
 			break;
-		while (n < TP_AHEAD_MESSAGE && tp_ahead_has_room(link) &&
+		while (n < TP_AHEAD_MESSAGE && tp_ahead_has_room(link, r->ahead) &&
 		       tp_ahead_next(r, &index)) {
 			struct tp_demand d = { .export = r->export_id, .index = index };
 
@@ -393,7 +405,10 @@ unsigned int tp_ahead_take(struct tp_link *link, u8 *buf)
 			tp_stat_add(r, TP_STAT_PREFETCH_SENT, n - before);
 			trace_telepage_ahead(r, index, n - before, READ_ONCE(link->ahead_max));
 		}
+		/* No room: an answer that makes some kicks again, and another has its turn. */
+		more = n > before || !READ_ONCE(r->ahead->pending);
 		tp_region_put(r);
+		cond_resched();
 	}
 	return n;
 }

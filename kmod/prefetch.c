@@ -27,6 +27,10 @@ unsigned int tp_prefetch_window = 64;
 module_param_named(prefetch_window, tp_prefetch_window, uint, 0644);
 MODULE_PARM_DESC(prefetch_window, "pages to ask for ahead of a walk at most, 1 to 256 (new regions)");
 
+bool tp_workingset = true;
+module_param_named(workingset, tp_workingset, bool, 0644);
+MODULE_PARM_DESC(workingset, "record which pages are needed first (new regions)");
+
 /* Pages between where a stream is and the next that it asks for. */
 static unsigned int tp_stream_asked(const struct tp_stream *s)
 {
@@ -299,7 +303,7 @@ void tp_prefetch_overtaken(struct tp_ahead *a)
  * @a: its state, locked
  * @index: where to
  *
- * Streams take turns.
+ * Streams take turns; a replay comes behind them.
  *
  * Return: is there one? It may be here already, or under way.
  */
@@ -321,6 +325,8 @@ bool tp_prefetch_next(struct tp_region *r, struct tp_ahead *a, pgoff_t *index)
 		s->ask += s->stride;
 		return true;
 	}
+	if (tp_replay_next(r, a, index))
+		return true;
 	WRITE_ONCE(a->pending, false);
 	return false;
 }

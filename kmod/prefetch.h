@@ -76,11 +76,21 @@ struct tp_ahead {
 	unsigned long *unused;
 	atomic_long_t nr_unused;
 	atomic_t under_way;		/* requests made ahead; under reqs.xa_lock */
+
+	/* workingset.c; under @lock */
+	struct telepage_run *touched;	/* what was needed, in order */
+	unsigned int nr_touched, touched_max;
+	struct list_head replay;	/* what to ask for, in order; and where it is: */
+	struct tp_replay *replay_at;	/* NULL: all was asked for; READ_ONCE as a hint */
+	unsigned int replay_run;
+	u64 replay_pos;			/* pages of that run */
+	unsigned int nr_replay;		/* runs; under tp_ctl_mutex */
 };
 
 /* prefetch.c */
 extern const struct tp_prefetch_ops *const tp_prefetch_policies[];
 extern unsigned int tp_prefetch_window;
+extern bool tp_workingset;
 const struct tp_prefetch_ops *tp_prefetch_find(const char *name);
 const struct tp_prefetch_ops *tp_prefetch_default(void);
 void tp_prefetch_init(struct tp_ahead *a);
@@ -89,6 +99,17 @@ void tp_prefetch_needed(struct tp_region *r, struct tp_ahead *a, pgoff_t index,
 void tp_prefetch_overtaken(struct tp_ahead *a);
 bool tp_prefetch_next(struct tp_region *r, struct tp_ahead *a, pgoff_t *index);
 void tp_prefetch_switch(struct tp_region *r, const struct tp_prefetch_ops *policy);
+
+/* workingset.c */
+void tp_touched_new(const struct tp_region *r, struct tp_ahead *a);
+void tp_touched(const struct tp_region *r, struct tp_ahead *a, pgoff_t index);
+unsigned int tp_touched_read(struct tp_region *r, u64 first, struct telepage_run *runs,
+			     unsigned int *nr);
+int tp_replay_add(struct tp_region *r, const struct telepage_run *runs, unsigned int nr,
+		  struct netlink_ext_ack *extack);
+bool tp_replay_next(const struct tp_region *r, struct tp_ahead *a, pgoff_t *index);
+void tp_replay_again(struct tp_region *r);
+void tp_workingset_free(struct tp_ahead *a);
 
 /* ahead.c */
 struct tp_ahead *tp_ahead_new(const struct tp_region *r);

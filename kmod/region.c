@@ -158,6 +158,7 @@ struct tp_region *tp_region_new(const char *name, u64 size, umode_t mode, kuid_t
 	r->compress = tp_compress_default();
 	r->compress_level = clamp(tp_compress_level, 1U, (unsigned int)TP_LEVEL_MAX);
 	r->prefetch = tp_prefetch_default();
+	r->workingset = READ_ONCE(tp_workingset);
 	r->prefetch_window = clamp(tp_prefetch_window, 1U, (unsigned int)TP_WINDOW_MAX);
 	r->push_run = clamp(tp_push_run, 1U, (unsigned int)TP_DATA_MAX);
 	r->counters = alloc_percpu(struct tp_counters);

@@ -177,6 +177,22 @@ static ssize_t prefetch_window_store(struct tp_region *r, const char *buf, size_
 	return len;
 }
 
+static ssize_t workingset_show(struct tp_region *r, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", READ_ONCE(r->workingset));
+}
+
+static ssize_t workingset_store(struct tp_region *r, const char *buf, size_t len)
+{
+	bool v;
+	int err = kstrtobool(buf, &v);
+
+	if (err)
+		return err;
+	WRITE_ONCE(r->workingset, v);
+	return len;
+}
+
 /* what the adaptive policy has made of it; 0: the region never imported */
 static ssize_t prefetch_now_show(struct tp_region *r, char *buf)
 {
@@ -207,10 +223,11 @@ TP_ATTR_RW(push_rate_kbit);
 TP_ATTR_RW(prefetch);
 TP_ATTR_RW(prefetch_window);
 TP_ATTR_RO(prefetch_now);
+TP_ATTR_RW(workingset);
 
 /* the counters are files of their names, made from the table */
 static struct tp_attr tp_stat_attrs[TP_STAT_NR];
-static struct attribute *tp_attrs[13 + TP_STAT_NR + 1];
+static struct attribute *tp_attrs[14 + TP_STAT_NR + 1];
 static const struct attribute_group tp_group = { .attrs = tp_attrs };
 static const struct attribute_group *tp_groups[] = { &tp_group, NULL };
 
@@ -293,6 +310,7 @@ int tp_sysfs_init(void)
 		&tp_attr_absent, &tp_attr_wait_histogram, &tp_attr_push_run,
 		&tp_attr_compress, &tp_attr_compress_level, &tp_attr_push_rate_kbit,
 		&tp_attr_prefetch, &tp_attr_prefetch_window, &tp_attr_prefetch_now,
+		&tp_attr_workingset,
 	};
 	int i, n = 0;
 

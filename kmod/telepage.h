@@ -105,6 +105,7 @@ struct tp_region {
 	struct tp_rate rate;		/* of what is pushed, all exports of the region */
 	const struct tp_prefetch_ops *prefetch;	/* what to ask for ahead of use */
 	unsigned int prefetch_window;	/* pages, 1 to TP_WINDOW_MAX */
+	bool workingset;		/* record which pages are needed first */
 
 	struct tp_sysfs *sysfs;		/* under tp_ctl_mutex */
 

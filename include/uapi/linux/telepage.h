@@ -74,6 +74,8 @@
 #ifndef _UAPI_LINUX_TELEPAGE_H
 #define _UAPI_LINUX_TELEPAGE_H
 
+#include <linux/types.h>
+
 #define TELEPAGE_FAMILY_NAME	"telepage"
 #define TELEPAGE_FAMILY_VERSION	1
 
@@ -88,7 +90,20 @@
 #define TELEPAGE_LANE_MAX	16
 #define TELEPAGE_DIRTY_MAX	262144	/* pages one REGION_DIRTY can cover */
 #define TELEPAGE_DIGEST_SIZE	32	/* bytes: SHA-256 of the page */
+#define TELEPAGE_RUNS_MAX	2048	/* runs in one REGION_TOUCHED or REGION_REPLAY */
 #define TELEPAGE_RANGE_MAX	64	/* ranges of one export of a process, or one UFFD_ATTACH */
+
+/**
+ * struct telepage_run - pages one after the other
+ * @start: the first page
+ * @count: how many
+ *
+ * In the byte order of the machine.
+ */
+struct telepage_run {
+	__u64 start;
+	__u64 count;
+};
 
 /**
  * enum telepage_region_state - where the content of a region is
@@ -247,6 +262,17 @@ enum telepage_event {
  *	EINVAL no file, digests that do not fit, a region that is not older, one that
  *	is not held (READY), or has no peer (DROP); EBADF; EOPNOTSUPP digests, and the
  *	kernel has no SHA-256; ENOMEM; E2BIG.
+ * @TELEPAGE_CMD_REGION_TOUCHED: which pages of a region (NAME) were needed first
+ *	while it filled from a peer, before they were simply here, in their order.
+ *	Answers NAME, START, COUNT: how many runs there are, and RUNS: those from
+ *	run START (default 0) on, at most TELEPAGE_RUNS_MAX. There are none of a
+ *	region that never imported, or does not record (sysfs workingset).
+ * @TELEPAGE_CMD_REGION_REPLAY: ask the peer for RUNS of pages of a region (NAME)
+ *	before somebody needs them, in this order, behind those of earlier
+ *	commands. What is here already is passed over.
+ *	EINVAL the region does not fill from a peer, or RUNS is no whole number
+ *	of runs; ERANGE a run is empty or outside of the region; E2BIG more than
+ *	65536 runs in all; ENOMEM.
  */
 enum telepage_cmd {
 	TELEPAGE_CMD_UNSPEC,
@@ -273,6 +299,8 @@ enum telepage_cmd {
 	TELEPAGE_CMD_UFFD_DETACH,
 	TELEPAGE_CMD_UFFD_GET,
 	TELEPAGE_CMD_REGION_ORIGIN,
+	TELEPAGE_CMD_REGION_TOUCHED,
+	TELEPAGE_CMD_REGION_REPLAY,
 
 	__TELEPAGE_CMD_MAX,
 	TELEPAGE_CMD_MAX = __TELEPAGE_CMD_MAX - 1
@@ -303,6 +331,7 @@ enum {
 	TELEPAGE_A_REGION_STATS,	/* nest, TELEPAGE_A_STATS_* */
 	TELEPAGE_A_REGION_HARVESTS,	/* u64, REGION_DIRTY with CLEAR: has somebody else? */
 	TELEPAGE_A_REGION_ID,		/* u32, higher for younger ones, begins at random */
+	TELEPAGE_A_REGION_RUNS,		/* binary, struct telepage_run, one after the other */
 
 	__TELEPAGE_A_REGION_MAX,
 	TELEPAGE_A_REGION_MAX = __TELEPAGE_A_REGION_MAX - 1
