@@ -130,6 +130,12 @@ int tp_region_dirty(struct tp_nl *nl, const char *name, uint64_t start, uint64_t
 int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link,
 		     uint32_t export_id, bool push);
 int tp_region_abandon(struct tp_nl *nl, const char *name);
+/* from run @start on: @n of them, at most TELEPAGE_RUNS_MAX, of @all that there are */
+int tp_region_touched(struct tp_nl *nl, const char *name, uint64_t start,
+		      struct telepage_run *runs, size_t *n, uint64_t *all);
+/* as many commands as it takes */
+int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
+		     size_t n);
 
 /* a run of pages that a file has; @digests: 32 bytes a page, or NULL */
 struct tp_extent {
