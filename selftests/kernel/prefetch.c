@@ -251,6 +251,132 @@ static void test_uffd(void)
 	tk_ok(tp_export_del(tk_nl, "s"), "release");
 }
 
+/* ---- working sets ---- */
+
+#define SET	400UL		/* pages that a VM needs first, at random */
+
+static struct telepage_run record[TELEPAGE_RUNS_MAX];
+static size_t nr_record;
+
+static unsigned long touch_set(void)
+{
+	unsigned long wrong = 0, i;
+
+	for (i = 0; i < SET; i++)
+		wrong += walk(scatter(i), 1, 1);
+	return wrong;
+}
+
+static void test_record(void)
+{
+	struct telepage_run r[TELEPAGE_RUNS_MAX];
+	unsigned long i, k = 0, at = 0, right = 0;
+	uint64_t all = 0, total = 0;
+	size_t n = 0;
+
+	begin("adaptive", "64");
+	tap_ok(!tp_region_touched(tk_nl, "d", 0, r, &n, &all) && !n && !all,
+	       "nothing was touched yet, nothing is recorded");
+	touch_set();
+	tk_ok(tp_region_touched(tk_nl, "d", 0, record, &nr_record, &all), "touched");
+	/* neighbours by chance are one run */
+	for (i = 0; i < nr_record; i++) {
+		total += record[i].count;
+		for (k = 0; k < record[i].count; k++)
+			right += record[i].start + k == scatter(at++);
+	}
+	tap_ok(nr_record == all && total == SET && right == SET,
+	       "the pages that were needed are recorded in their order (%lu)", right);
+	tap_ok(!tp_region_touched(tk_nl, "d", all - 1, r, &n, &all) && n == 1 &&
+	       r[0].start == record[nr_record - 1].start, "a record is read from anywhere");
+	tap_ok(!tp_region_touched(tk_nl, "d", -1ULL, r, &n, &all) && !n, "and has an end");
+	end();
+
+	tk_ok(tk_write_file("/sys/module/telepage/parameters/workingset", "0"), "parameter");
+	begin("adaptive", "64");
+	tk_ok(tk_write_file("/sys/module/telepage/parameters/workingset", "1"), "parameter");
+	touch_set();
+	tk_ok(tp_region_touched(tk_nl, "d", 0, r, &n, &all), "touched");
+	tap_ok(!n && !all, "a region that does not record has no record");
+	end();
+}
+
+static bool all_asked(void)
+{
+	struct tp_stats s = stats();
+
+	return s.prefetch_sent + s.demand_sent >= SET && quiet();
+}
+
+static void test_replay(void)
+{
+	struct telepage_run bad[] = { { NR, 1 }, { NR - 1, 2 }, { 0, 0 }, { 5, -3ULL } };
+	unsigned long wrong, refused = 0, i;
+	struct tp_stats s;
+
+	/* what it is without: "none", so that nothing else is asked for either */
+	begin("none", "64");
+	touch_set();
+	tap_ok(stats().demand_sent == SET, "without a replay each page is a round trip");
+	end();
+
+	begin("none", "64");
+	tk_ok(tp_region_replay(tk_nl, "d", record, nr_record), "replay");
+	tk_until(all_asked());
+	wrong = touch_set();
+	s = stats();
+	tap_ok(!wrong && s.demand_sent * 10 <= SET, "replayed before, at most a tenth is");
+	tap_ok(s.prefetch_sent == SET && s.prefetch_hit == SET && !s.prefetch_waste,
+	       "what was replayed was used, and counted");
+	say("replay");
+	for (i = 0; i < 4; i++)
+		refused += tp_region_replay(tk_nl, "d", bad + i, 1) == -ERANGE;
+	tap_ok(refused == 4, "runs that are empty or outside of the region are refused");
+	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
+	tap_ok(tp_region_replay(tk_nl, "d", record, 1) == -EINVAL,
+	       "so is a replay into a region that does not fill");
+	end();
+
+	/* the lane goes in the middle of it, and comes again */
+	begin("none", "64");
+	tk_ok(tp_region_replay(tk_nl, "d", record, nr_record), "replay");
+	tk_until(stats().prefetch_came > 20);
+	tk_pair_detach(&pair, 0);
+	tk_pair_attach(&pair, 0);
+	tk_until(NR - tk_stat("d").absent >= SET);
+	wrong = touch_set();
+	s = stats();
+	tap_ok(!wrong && s.demand_sent * 10 <= SET, "a lane lost in the middle costs no more");
+	say("lane lost");
+	end();
+}
+
+static void test_replay_uffd(void)
+{
+	struct vmm v;
+	unsigned long wrong = 0, i;
+	struct tp_stats s;
+
+	tk_import(&pair, "s", "d", false);
+	if (!vmm_start(&v, VMM_ANON, NR, 0))
+		tk_die("no VMM");
+	tk_ok(tp_region_replay(tk_nl, "d", record, nr_record), "replay");
+	if (vmm_attach(&v, "d", true))
+		tk_die("attach: %s", vmm_words);
+	tk_until(all_asked());
+	for (i = 0; i < SET; i++)
+		wrong += vmm_do(&v, VMM_CHECK, scatter(i), 1, 1) != 0;
+	s = stats();
+	tap_ok(!wrong && s.demand_sent * 10 <= SET,
+	       "a VMM with memory of its own has its working set replayed as well");
+	say("replay, userfaultfd");
+	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
+	vmm_stop(&v);
+	tk_until(tp_uffd_get(tk_nl, "d", NULL) == -ENOENT);
+	tk_del("d");
+	tk_ok(tp_export_del(tk_nl, "s"), "release");
+}
+
 /* ---- this program is the source ---- */
 
 static uint32_t dst;
@@ -464,6 +590,9 @@ int main(void)
 	test_waste();
 	test_ends();
 	test_uffd();
+	test_record();
+	test_replay();
+	test_replay_uffd();
 	tk_del("s");
 	tk_pair_close(&pair);
 
