@@ -15,6 +15,7 @@
 #include <linux/pagevec.h>
 #include <linux/sched/signal.h>
 #include "link.h"
+#include "prefetch.h"
 #include "telepage.h"
 #include "trace.h"
 
@@ -74,8 +75,10 @@ struct folio *tp_folio_get(struct tp_region *r, pgoff_t index, unsigned int flag
 	for (;;) {
 		folio = tp_find_folio(r->inode.i_mapping, index);
 		if (folio) {
-			if (!folio_test_hwpoison(folio))
+			if (!folio_test_hwpoison(folio)) {
+				tp_ahead_used(r, index);
 				return folio;
+			}
 			folio_put(folio);
 			return ERR_PTR(-EHWPOISON);
 		}
@@ -87,16 +90,20 @@ struct folio *tp_folio_get(struct tp_region *r, pgoff_t index, unsigned int flag
 		/* Not remote: zero, or it arrived since we looked. */
 		if (!(flags & TP_GET_CREATE)) {
 			folio = tp_find_folio(r->inode.i_mapping, index);
-			if (!folio)
+			if (!folio) {
+				tp_ahead_used(r, index);
 				return NULL;
+			}
 			folio_put(folio);
 			continue;
 		}
 		folio = tp_add_zero(r, index);
 		if (!IS_ERR(folio))
 			folio_unlock(folio);
-		if (folio != ERR_PTR(-EEXIST))
+		if (folio != ERR_PTR(-EEXIST)) {
+			tp_ahead_used(r, index);
 			return folio;
+		}
 	}
 }
 
@@ -315,6 +322,8 @@ int tp_punch(struct tp_region *r, loff_t start, loff_t end)
 		return err;
 	if (n)
 		tp_request_finish_range(r, first, last - 1, 0);
+	if (first < last)
+		tp_ahead_waste(r, first, last - 1);
 	tp_less_absent(r, n);
 	return 0;
 }
@@ -525,15 +534,27 @@ again:
 		if (IS_ERR(folio))
 			return vmf_error(PTR_ERR(folio));
 	}
+	tp_ahead_used(r, vmf->pgoff);
 	vmf->page = folio_file_page(folio, vmf->pgoff);
 	return VM_FAULT_LOCKED;
 }
 
-/* Pages that are here, round about a fault: not of a live region, which may take them back. */
+/*
+ * A page that is here is read for the first time: neighbours are mapped with it, but
+ * those that came ahead wait for their own touch, which says that they were needed. None
+ * of a live region, which may take them back.
+ */
 static vm_fault_t tp_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
 {
-	if (tp_is_live(tp_region(file_inode(vmf->vma->vm_file))))
+	struct tp_region *r = tp_region(file_inode(vmf->vma->vm_file));
+
+	if (tp_is_live(r))
 		return 0;
+	/* It may come, ahead, before it would be mapped: tp_fault() sees which it was. */
+	if (vmf->pgoff < r->nr_pages && tp_is_remote(r, vmf->pgoff))
+		return 0;
+	tp_ahead_used(r, vmf->pgoff);
+	tp_ahead_clip(r, vmf->pgoff, &first, &last);
 	return filemap_map_pages(vmf, first, last);
 }
 

@@ -3,16 +3,17 @@
  * import.c - the destination's side of a link: ask, and take what comes
  *
  * Out: one work per link sends what waits, demands first, as many as there are in
- * one message, of all regions; then the runs of absent pages that the source may
- * push. In: the receive threads hand each page to fault.c. A region is in
- * link->imports exactly while it fills; a receive thread takes a reference from
- * there for one message.
+ * one message, of all regions; then what is asked for ahead of use; then the runs of
+ * absent pages that the source may push. In: the receive threads hand each page to
+ * fault.c. A region is in link->imports exactly while it fills; a receive thread takes
+ * a reference from there for one message.
  */
 #include <linux/highmem.h>
 #include <linux/netlink.h>
 #include <linux/slab.h>
 #include "link.h"
 #include "origin.h"
+#include "prefetch.h"
 #include "telepage.h"
 #include "trace.h"
 
@@ -33,6 +34,7 @@ int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bo
 {
 	size_t longs = BITS_TO_LONGS(r->nr_pages);
 	unsigned long *remote, *old;
+	struct tp_ahead *ahead;
 	int err;
 
 	lockdep_assert_held(&tp_ctl_mutex);
@@ -45,8 +47,12 @@ int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bo
 		return -EBUSY;
 	}
 	remote = kvmalloc_array(longs, sizeof(long), GFP_KERNEL_ACCOUNT);
-	if (!remote)
+	ahead = tp_ahead_new(r, live);
+	if (!remote || !ahead) {
+		kvfree(remote);
+		tp_ahead_free(ahead);
 		return -ENOMEM;
+	}
 	bitmap_fill(remote, r->nr_pages);
 
 	kref_get(&link->ref);
@@ -75,6 +81,8 @@ int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bo
 	atomic_long_set(&r->absent, r->nr_pages + live);
 	r->live = live;
 	WRITE_ONCE(r->state, TELEPAGE_REGION_FILLING);
+	/* Before any page can be asked for; pairs with acquiring loads of it. */
+	smp_store_release(&r->ahead, ahead);
 	/* Whoever opens it from here on sees absent pages, never zero ones. */
 	old = r->remote;
 	/* Pairs with smp_load_acquire() in tp_is_remote(). */
@@ -95,6 +103,7 @@ err:
 	tp_link_put(link);
 	tp_region_put(r);
 	kvfree(remote);
+	tp_ahead_free(ahead);
 	return err;
 }
 
@@ -111,6 +120,7 @@ void tp_import_end(struct tp_region *r)
 	tp_origin_end(r);
 	if (!r->link)
 		return;
+	tp_ahead_end(r);
 	if (xa_erase(&r->link->imports, r->export_id) == r) {
 		atomic_dec(&r->link->nr_imports);
 		tp_region_put(r);
@@ -140,6 +150,7 @@ struct tp_region *tp_import_region(struct tp_link *link, u32 export_id)
 /* Take what waits off the queue and encode it. */
 static unsigned int tp_import_take_demands(struct tp_link *link)
 {
+	u64 now = ktime_get_ns();
 	struct tp_request *req;
 	unsigned int n = 0;
 
@@ -155,6 +166,7 @@ static unsigned int tp_import_take_demands(struct tp_link *link)
 		d.gen = req->gen;
 		d.index = req->index;
 		tp_wire_put_demand(link->tx_buf + n++ * TP_DEMAND_LEN, &d);
+		WRITE_ONCE(req->sent_ns, now);
 		tp_stat_inc(req->region, TP_STAT_DEMAND_SENT);
 	}
 	spin_unlock(&link->queue_lock);
@@ -263,9 +275,12 @@ void tp_import_tx_work(struct work_struct *work)
 		struct tp_region *r;
 
 		hdr.count = tp_import_take_demands(link);
+		if (hdr.count)
+			trace_telepage_send(link->id, hdr.count);
+		else
+			hdr.count = tp_ahead_take(link, link->tx_buf);
 		hdr.len = hdr.count * TP_DEMAND_LEN;
 		if (hdr.count) {
-			trace_telepage_send(link->id, hdr.count);
 			if (tp_lane_send(lane, &hdr, link->tx_buf))
 				tp_import_ask_again(link);
 			continue;
@@ -308,6 +323,8 @@ void tp_import_lane_up(struct tp_lane *lane)
 	if (lane->nr != TELEPAGE_LANE_URGENT && !test_bit(lane->nr, link->lost))
 		return;
 	clear_bit(lane->nr, link->lost);
+	if (lane->nr == TELEPAGE_LANE_URGENT)
+		tp_ahead_lane_up(link);
 	xa_for_each(&link->imports, id, r) {
 		/* the table may let go of it while we are here */
 		r = tp_import_region(link, id);
@@ -318,6 +335,7 @@ void tp_import_lane_up(struct tp_lane *lane)
 			/* what could not be had may be there again */
 			cmpxchg(&r->state, TELEPAGE_REGION_BROKEN, TELEPAGE_REGION_FILLING);
 			tp_request_resend(r);
+			tp_replay_again(r);
 		}
 		tp_region_put(r);
 	}
@@ -361,11 +379,12 @@ static int tp_import_drain(struct tp_lane *lane, size_t len)
 
 /*
  * May this message fill pages of its region? On the urgent lane only replies come,
- * one page each, and only to the request that is in flight.
+ * one page each, and only to the request that is in flight. @came: how it came.
  * Return: the region with a reference; NULL: not ours (any more), skip it;
  * -EPROTO: out of bounds.
  */
-static struct tp_region *tp_import_accept(struct tp_lane *lane, const struct tp_hdr *hdr)
+static struct tp_region *tp_import_accept(struct tp_lane *lane, const struct tp_hdr *hdr,
+					  enum tp_stat *came)
 {
 	struct tp_region *r = tp_import_region(lane->link, hdr->export);
 
@@ -374,10 +393,11 @@ static struct tp_region *tp_import_accept(struct tp_lane *lane, const struct tp_
 	if (!tp_wire_fits(hdr->index, hdr->count, r->nr_pages))
 		goto bad;
 	tp_stat_add(r, TP_STAT_RX_BYTES, TP_HDR_LEN + hdr->len);
+	*came = TP_STAT_PUSH;
 	if (lane->nr == TELEPAGE_LANE_URGENT) {
 		if (hdr->count != 1 || !hdr->gen)
 			goto bad;
-		if (!tp_request_matches(r, hdr->index, hdr->gen)) {
+		if (!tp_request_answered(r, hdr->index, hdr->gen, came)) {
 			tp_stat_inc(r, TP_STAT_STALE);
 			tp_region_put(r);
 			return NULL;
@@ -419,7 +439,8 @@ static int tp_import_unpack(struct tp_lane *lane, const struct tp_hdr *hdr)
  */
 int tp_import_data(struct tp_lane *lane, const struct tp_hdr *hdr)
 {
-	struct tp_region *r = tp_import_accept(lane, hdr);
+	enum tp_stat came;
+	struct tp_region *r = tp_import_accept(lane, hdr, &came);
 	struct folio **folios = lane->folios;
 	unsigned int i, n;
 	int err = 0;
@@ -452,9 +473,7 @@ int tp_import_data(struct tp_lane *lane, const struct tp_hdr *hdr)
 				       lane->unpacker.out + i * PAGE_SIZE, PAGE_SIZE);
 	for (i = 0; i < n; i++) {
 		if (!err)
-			err = tp_place_data(r, hdr->index + i, folios[i], hdr->gen,
-					    lane->nr == TELEPAGE_LANE_URGENT ? TP_STAT_DEMAND :
-									       TP_STAT_PUSH);
+			err = tp_place_data(r, hdr->index + i, folios[i], hdr->gen, came);
 		folio_put(folios[i]);
 	}
 	wake_up_all(&r->arrivals);
@@ -472,7 +491,8 @@ int tp_import_data(struct tp_lane *lane, const struct tp_hdr *hdr)
  */
 int tp_import_zero(struct tp_lane *lane, const struct tp_hdr *hdr)
 {
-	struct tp_region *r = tp_import_accept(lane, hdr);
+	enum tp_stat came;
+	struct tp_region *r = tp_import_accept(lane, hdr, &came);
 
 	if (IS_ERR_OR_NULL(r))
 		return PTR_ERR_OR_ZERO(r);
@@ -501,6 +521,11 @@ int tp_import_fail(struct tp_lane *lane, const struct tp_hdr *hdr)
 	    urgent != !!hdr->gen) {
 		tp_region_put(r);
 		return -EPROTO;
+	}
+	/* Nobody needs it yet: who does will be told. */
+	if (hdr->gen && tp_request_drop_ahead(r, hdr->index, hdr->gen)) {
+		tp_region_put(r);
+		return 0;
 	}
 	/* of a push: a page that has come meanwhile is no loss */
 	lost = hdr->gen ? tp_request_matches(r, hdr->index, hdr->gen) : tp_is_remote(r, hdr->index);

@@ -11,6 +11,7 @@
 #include <linux/netlink.h>
 #include <linux/slab.h>
 #include "link.h"
+#include "prefetch.h"
 #include "telepage.h"
 
 DEFINE_XARRAY_ALLOC1(tp_links);
@@ -81,6 +82,7 @@ struct tp_link *tp_link_new(const char *peer, struct netlink_ext_ack *extack)
 	spin_lock_init(&link->queue_lock);
 	INIT_LIST_HEAD(&link->demands);
 	INIT_LIST_HEAD(&link->ready);
+	tp_ahead_lane_up(link);
 	INIT_WORK(&link->tx_work, tp_import_tx_work);
 	INIT_WORK(&link->relay_work, tp_export_relay_work);
 	INIT_DELAYED_WORK(&link->want_work, tp_want_work);

@@ -46,6 +46,14 @@ struct tp_link {
 	/* Sends demands, then wants; holds no reference: LINK_DEL stops it. */
 	struct work_struct tx_work;
 	u8 *tx_buf;			/* tx work only: TP_LIST_MAX entries */
+
+	atomic_t ahead;			/* pages asked for ahead and under way, see ahead.c */
+	unsigned int ahead_max;		/* how many there may be; READ_ONCE, the receive thread's */
+	u64 ahead_cut_ns;		/* these four: the urgent lane's receive thread only */
+	u64 rtt_min, rtt_before;	/* quickest answers, of two spans of time */
+	unsigned long rtt_since;	/* jiffies */
+	u32 ahead_turn;			/* tx work only: the export that asked last */
+
 	struct delayed_work want_work;	/* offers pages again when nothing comes */
 
 	struct xarray serves;		/* export id -> struct tp_serve, holds a reference */

@@ -47,6 +47,8 @@ static const struct genl_ops tp_ops[] = {
 	TP_OP(UFFD_DETACH, uffd, tp_nl_uffd_detach),
 	TP_OP_GET(UFFD_GET, uffd),
 	TP_OP(REGION_ORIGIN, origin, tp_nl_region_origin),
+	TP_OP(REGION_TOUCHED, region, tp_nl_region_touched),
+	TP_OP(REGION_REPLAY, region, tp_nl_region_replay),
 };
 
 static const struct genl_multicast_group tp_mcgrps[] = {

@@ -21,6 +21,8 @@ const struct nla_policy tp_region_policy[TELEPAGE_A_REGION_MAX + 1] = {
 	[TELEPAGE_A_REGION_COUNT]	= { .type = NLA_U64 },
 	[TELEPAGE_A_REGION_CLEAR]	= { .type = NLA_FLAG },
 	[TELEPAGE_A_REGION_LIVE]	= { .type = NLA_FLAG },
+	[TELEPAGE_A_REGION_RUNS]	= { .type = NLA_BINARY,
+		.len = TELEPAGE_RUNS_MAX * sizeof(struct telepage_run) },
 };
 
 /* The region that a command names, with a reference. */

@@ -16,6 +16,7 @@
 #include <linux/vmalloc.h>
 #include "link.h"
 #include "origin.h"
+#include "prefetch.h"
 #include "telepage.h"
 #include "trace.h"
 
@@ -156,6 +157,9 @@ struct tp_region *tp_region_new(const char *name, u64 size, umode_t mode, kuid_t
 	r->nr_pages = size >> PAGE_SHIFT;
 	r->compress = tp_compress_default();
 	r->compress_level = clamp(tp_compress_level, 1U, (unsigned int)TP_LEVEL_MAX);
+	r->prefetch = tp_prefetch_default();
+	r->workingset = READ_ONCE(tp_workingset);
+	r->prefetch_window = clamp(tp_prefetch_window, 1U, (unsigned int)TP_WINDOW_MAX);
 	r->push_run = clamp(tp_push_run, 1U, (unsigned int)TP_DATA_MAX);
 	r->counters = alloc_percpu(struct tp_counters);
 	r->dirty = kvcalloc(BITS_TO_LONGS(r->nr_pages), sizeof(long), GFP_KERNEL_ACCOUNT);
@@ -248,6 +252,7 @@ void tp_region_free_content(struct tp_region *r)
 	if (r->link)
 		tp_link_put(r->link);
 	WARN_ON_ONCE(!xa_empty(&r->reqs));
+	tp_ahead_free(r->ahead);
 	kvfree(r->remote);
 	kvfree(r->dirty);
 	free_percpu(r->counters);

@@ -15,6 +15,7 @@
 #include <linux/slab.h>
 #include "link.h"
 #include "origin.h"
+#include "prefetch.h"
 #include "telepage.h"
 #include "trace.h"
 
@@ -53,6 +54,8 @@ static struct tp_request *tp_request_end(struct tp_region *r, pgoff_t index, int
 		w->done(w, err);
 	}
 	r->nr_idle -= req->idle;
+	if (req->ahead)
+		tp_ahead_done(r, !req->answered);
 	return req;
 }
 
@@ -92,6 +95,56 @@ bool tp_request_reroute(struct tp_region *r, pgoff_t index)
 	return true;
 }
 
+static struct tp_request *tp_request_new(struct tp_region *r, pgoff_t index)
+{
+	struct tp_request *req = kmem_cache_zalloc(tp_request_cache, GFP_KERNEL);
+
+	if (!req)
+		return NULL;
+	req->region = r;
+	req->index = index;
+	req->born_ns = ktime_get_ns();
+	INIT_LIST_HEAD(&req->queue);
+	INIT_LIST_HEAD(&req->waiters);
+	return req;
+}
+
+/* Enter a new request. Return: 0, -EEXIST there is one, 1 not absent, -EIO, -ENOMEM. */
+static int tp_request_enter(struct tp_region *r, struct tp_request *req)
+{
+	struct tp_request *old;
+	int ret = 0;
+
+	lockdep_assert_held(&r->reqs.xa_lock);
+	/* 0 is no generation: it marks what was pushed */
+	if (!++r->next_gen)
+		++r->next_gen;
+	req->gen = r->next_gen;
+	old = __xa_cmpxchg(&r->reqs, req->index, NULL, req, GFP_KERNEL);
+	if (old)
+		return xa_is_err(old) ? xa_err(old) : -EEXIST;
+	/* Pairs with the barriers of those who call tp_request_finish*(). */
+	smp_mb();
+	if (READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED)
+		ret = -EIO;
+	else if (!tp_is_remote(r, req->index))
+		ret = 1;
+	if (ret)
+		__xa_erase(&r->reqs, req->index);
+	return ret;
+}
+
+/* Somebody needs a page that was asked for ahead. Return: for the first time. */
+static bool tp_request_want(struct tp_region *r, struct tp_request *req)
+{
+	lockdep_assert_held(&r->reqs.xa_lock);
+	if (!req->ahead || req->wanted)
+		return false;
+	req->wanted = true;
+	/* What has come is counted by its bit, and by whoever finds that. */
+	return !req->came;
+}
+
 /**
  * tp_request - ask for an absent page
  * @r: the region
@@ -106,8 +159,8 @@ bool tp_request_reroute(struct tp_region *r, pgoff_t index)
  */
 int tp_request(struct tp_region *r, pgoff_t index, struct tp_waiter *w)
 {
-	struct tp_request *req, *new;
-	bool read = false;
+	struct tp_request *req, *new = NULL;
+	bool read = false, late = false;
 	int ret = 0;
 
 	xa_lock(&r->reqs);
@@ -118,42 +171,23 @@ int tp_request(struct tp_region *r, pgoff_t index, struct tp_waiter *w)
 		goto out;
 	xa_unlock(&r->reqs);
 
-	new = kmem_cache_alloc(tp_request_cache, GFP_KERNEL);
+	new = tp_request_new(r, index);
 	if (!new)
 		return -ENOMEM;
-	new->region = r;
-	new->index = index;
 	new->idle = !w;
-	new->born_ns = ktime_get_ns();
-	INIT_LIST_HEAD(&new->queue);
-	INIT_LIST_HEAD(&new->waiters);
 
 	xa_lock(&r->reqs);
-	/* 0 is no generation: it marks what was pushed */
-	if (!++r->next_gen)
-		++r->next_gen;
-	new->gen = r->next_gen;
-	req = __xa_cmpxchg(&r->reqs, index, NULL, new, GFP_KERNEL);
-	if (req) {
+	ret = tp_request_enter(r, new);
+	if (ret) {
 		kmem_cache_free(tp_request_cache, new);
-		if (xa_is_err(req)) {
-			ret = xa_err(req);
+		if (ret != -EEXIST)
 			goto out;
-		}
+		ret = 0;
+		new = NULL;
+		req = xa_load(&r->reqs, index);
 		goto join;
 	}
 	req = new;
-	/* Pairs with the barriers of those who call tp_request_finish*(). */
-	smp_mb();
-	if (READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED)
-		ret = -EIO;
-	else if (!tp_is_remote(r, index))
-		ret = 1;
-	if (ret) {
-		__xa_erase(&r->reqs, index);
-		kmem_cache_free(tp_request_cache, req);
-		goto out;
-	}
 	r->nr_idle += req->idle;
 	trace_telepage_request(r, index, req->gen);
 	read = tp_is_local(r, index);
@@ -162,13 +196,79 @@ int tp_request(struct tp_region *r, pgoff_t index, struct tp_waiter *w)
 	else if (r->link)
 		tp_request_send(r, req);
 join:
+	late = tp_request_want(r, req);
 	if (w)
 		list_add_tail(&w->node, &req->waiters);
 out:
 	xa_unlock(&r->reqs);
 	if (read)
 		tp_origin_kick(r);
+	if (!ret && (new || late))
+		tp_ahead_needed(r, index, late ? TP_NEED_LATE : TP_NEED_ABSENT);
 	return ret;
+}
+
+/**
+ * tp_request_ahead - make a request for a page that nobody needs yet
+ * @r: the region, importing
+ * @index: page, in range
+ * @gen: where to: what to ask for it with, at once
+ *
+ * Context: tx work; sleeps for memory.
+ * Return: 0, or another number: it need not be asked for, or cannot be.
+ */
+int tp_request_ahead(struct tp_region *r, pgoff_t index, u32 *gen)
+{
+	struct tp_request *req = tp_request_new(r, index);
+	int ret;
+
+	if (!req)
+		return -ENOMEM;
+	req->ahead = true;
+	req->sent_ns = req->born_ns;
+	xa_lock(&r->reqs);
+	ret = tp_request_enter(r, req);
+	if (!ret) {
+		atomic_inc(&r->link->ahead);
+		atomic_inc(&r->ahead->under_way);
+		*gen = req->gen;
+	}
+	xa_unlock(&r->reqs);
+	if (ret)
+		kmem_cache_free(tp_request_cache, req);
+	return ret;
+}
+
+/* Forget a request that was made ahead. Return: false: somebody needs the page now. */
+static bool tp_request_drop(struct tp_region *r, struct tp_request *req)
+{
+	lockdep_assert_held(&r->reqs.xa_lock);
+	if (!req->ahead || req->wanted)
+		return false;
+	req->answered = true;	/* it came no other way */
+	kmem_cache_free(tp_request_cache, tp_request_end(r, req->index, 0));
+	return true;
+}
+
+/**
+ * tp_request_drop_ahead - the peer cannot give a page that was asked for ahead
+ * @r: the region
+ * @index: page
+ * @gen: as the peer echoed it
+ *
+ * Context: any but interrupts.
+ * Return: true: forgotten; false: it is no such request, or somebody needs the page.
+ */
+bool tp_request_drop_ahead(struct tp_region *r, pgoff_t index, u32 gen)
+{
+	struct tp_request *req;
+	bool dropped;
+
+	xa_lock(&r->reqs);
+	req = xa_load(&r->reqs, index);
+	dropped = req && req->gen == gen && tp_request_drop(r, req);
+	xa_unlock(&r->reqs);
+	return dropped;
 }
 
 /**
@@ -254,8 +354,46 @@ bool tp_request_matches(struct tp_region *r, pgoff_t index, u32 gen)
 }
 
 /**
+ * tp_request_answered - is this the request that is in flight? Then its page comes now
+ * @r: the region
+ * @index: page
+ * @gen: as the peer echoed it
+ * @came: where to: how that is counted
+ *
+ * Context: the urgent lane's receive thread, before the page is placed.
+ */
+bool tp_request_answered(struct tp_region *r, pgoff_t index, u32 gen, enum tp_stat *came)
+{
+	struct tp_request *req;
+	bool ok, ahead = false;
+	u64 sent_ns = 0;
+
+	xa_lock(&r->reqs);
+	req = xa_load(&r->reqs, index);
+	ok = req && req->gen == gen;
+	if (ok) {
+		ahead = req->ahead;
+		sent_ns = READ_ONCE(req->sent_ns);
+		req->answered = true;
+		if (ahead && !req->wanted) {
+			req->came = true;
+			tp_ahead_came(r, index);
+		}
+	}
+	xa_unlock(&r->reqs);
+	*came = ahead ? TP_STAT_PREFETCH_CAME : TP_STAT_DEMAND;
+	/* a hostile peer can answer what was not sent yet */
+	if (sent_ns)
+		tp_ahead_reply(r->link, sent_ns, ahead);
+	return ok;
+}
+
+/**
  * tp_request_resend - ask again for everything in flight
  * @r: the region, importing
+ *
+ * What was asked for ahead is forgotten, unless somebody needs it meanwhile: then it is
+ * a demand.
  *
  * Context: sleeps.
  */
@@ -268,7 +406,9 @@ void tp_request_resend(struct tp_region *r)
 	xa_lock(&r->reqs);
 	xa_for_each(&r->reqs, index, req) {
 		/* It may have got its file after it was sent. A reader that has it is no loss. */
-		if (tp_is_local(r, index)) {
+		if (tp_request_drop(r, req)) {
+			/* gone */
+		} else if (tp_is_local(r, index)) {
 			__xa_set_mark(&r->reqs, index, TP_REQ_READ);
 			read = true;
 		} else {

@@ -24,6 +24,10 @@ const char *const tp_stat_names[TP_STAT_NR] = {
 	[TP_STAT_FILE]		= "file",
 	[TP_STAT_FILE_BAD]	= "file_bad",
 	[TP_STAT_REWRITTEN]	= "rewritten",
+	[TP_STAT_PREFETCH_SENT]	= "prefetch_sent",
+	[TP_STAT_PREFETCH_CAME]	= "prefetch_came",
+	[TP_STAT_PREFETCH_HIT]	= "prefetch_hit",
+	[TP_STAT_PREFETCH_WASTE] = "prefetch_waste",
 };
 
 /**

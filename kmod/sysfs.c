@@ -9,6 +9,7 @@
 #include <linux/slab.h>
 #include <linux/sysfs.h>
 #include "link.h"
+#include "prefetch.h"
 #include "telepage.h"
 
 struct tp_sysfs {
@@ -143,6 +144,64 @@ static ssize_t push_rate_kbit_store(struct tp_region *r, const char *buf, size_t
 	return len;
 }
 
+static ssize_t prefetch_show(struct tp_region *r, char *buf)
+{
+	return sysfs_emit(buf, "%s\n", READ_ONCE(r->prefetch)->name);
+}
+
+static ssize_t prefetch_store(struct tp_region *r, const char *buf, size_t len)
+{
+	const struct tp_prefetch_ops *p = tp_prefetch_find(buf);
+
+	if (!p)
+		return -EINVAL;
+	tp_prefetch_switch(r, p);
+	return len;
+}
+
+static ssize_t prefetch_window_show(struct tp_region *r, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(r->prefetch_window));
+}
+
+static ssize_t prefetch_window_store(struct tp_region *r, const char *buf, size_t len)
+{
+	unsigned int v;
+	int err = kstrtouint(buf, 0, &v);
+
+	if (err)
+		return err;
+	if (!v || v > TP_WINDOW_MAX)
+		return -ERANGE;
+	WRITE_ONCE(r->prefetch_window, v);
+	return len;
+}
+
+static ssize_t workingset_show(struct tp_region *r, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", READ_ONCE(r->workingset));
+}
+
+static ssize_t workingset_store(struct tp_region *r, const char *buf, size_t len)
+{
+	bool v;
+	int err = kstrtobool(buf, &v);
+
+	if (err)
+		return err;
+	WRITE_ONCE(r->workingset, v);
+	return len;
+}
+
+/* what the adaptive policy has made of it; 0: the region never imported */
+static ssize_t prefetch_now_show(struct tp_region *r, char *buf)
+{
+	/* Pairs with smp_store_release() in tp_import_start(). */
+	const struct tp_ahead *a = smp_load_acquire(&r->ahead);
+
+	return sysfs_emit(buf, "%u\n", a ? READ_ONCE(a->window) : 0);
+}
+
 #define TP_ATTR_RO(_name) \
 	static struct tp_attr tp_attr_##_name = { \
 		.attr = { .name = #_name, .mode = 0444 }, .show = _name##_show }
@@ -161,10 +220,14 @@ TP_ATTR_RW(push_run);
 TP_ATTR_RW(compress);
 TP_ATTR_RW(compress_level);
 TP_ATTR_RW(push_rate_kbit);
+TP_ATTR_RW(prefetch);
+TP_ATTR_RW(prefetch_window);
+TP_ATTR_RO(prefetch_now);
+TP_ATTR_RW(workingset);
 
 /* the counters are files of their names, made from the table */
 static struct tp_attr tp_stat_attrs[TP_STAT_NR];
-static struct attribute *tp_attrs[10 + TP_STAT_NR + 1];
+static struct attribute *tp_attrs[14 + TP_STAT_NR + 1];
 static const struct attribute_group tp_group = { .attrs = tp_attrs };
 static const struct attribute_group *tp_groups[] = { &tp_group, NULL };
 
@@ -246,6 +309,8 @@ int tp_sysfs_init(void)
 		&tp_attr_state, &tp_attr_frozen, &tp_attr_size, &tp_attr_resident,
 		&tp_attr_absent, &tp_attr_wait_histogram, &tp_attr_push_run,
 		&tp_attr_compress, &tp_attr_compress_level, &tp_attr_push_rate_kbit,
+		&tp_attr_prefetch, &tp_attr_prefetch_window, &tp_attr_prefetch_now,
+		&tp_attr_workingset,
 	};
 	int i, n = 0;
 

@@ -4,7 +4,8 @@
  *
  * Path of a fault: fault.c -> request.c -> import.c (tx work) -> lane.c (socket) =>
  * network => lane.c -> serve.c -> source.c, and back through lane.c -> import.c
- * -> fault.c (place) -> request.c (wake).
+ * -> fault.c (place) -> request.c (wake). What nobody waits for yet begins in
+ * prefetch.c, which hears of what is needed, and goes through ahead.c to import.c.
  *
  * State of a page. The page cache is the page table of the teleport:
  *
@@ -33,6 +34,7 @@
  *       folio lock                  page_mkwrite, write(), harvest
  *         region->reqs.xa_lock      requests and their waiters
  *           link->queue_lock        what waits to be sent
+ *           region->ahead->lock     what is asked for ahead; a leaf
  *     link->lane_mutex              slots of the lanes
  *     rounds->lock                  the list of a live round; a leaf
  *   rounds->watch                   the folio lock is inside
@@ -69,10 +71,12 @@
 #include "wire.h"
 
 struct folio_batch;
+struct tp_ahead;
 struct tp_link;
 struct tp_lane;
 struct tp_origin;
 struct tp_rounds;
+struct tp_prefetch_ops;
 struct tp_sysfs;
 struct tp_uffd;
 struct netlink_ext_ack;
@@ -104,6 +108,9 @@ struct tp_region {
 	enum tp_compress compress;
 	int compress_level;
 	struct tp_rate rate;		/* of what is pushed, all exports of the region */
+	const struct tp_prefetch_ops *prefetch;	/* what to ask for ahead of use */
+	unsigned int prefetch_window;	/* pages, 1 to TP_WINDOW_MAX */
+	bool workingset;		/* record which pages are needed first */
 
 	struct tp_sysfs *sysfs;		/* under tp_ctl_mutex */
 
@@ -135,6 +142,8 @@ struct tp_region {
 	long want_absent;		/* want work only: @absent when it last ran */
 	unsigned long *remote;		/* one bit per page whose content is elsewhere */
 	atomic_long_t absent;		/* bits set in @remote, and one while it is live */
+
+	struct tp_ahead *ahead;		/* set once by REGION_IMPORT; acquire, or behind @remote */
 
 	struct tp_origin *origin;	/* local files: set once by REGION_ORIGIN; acquire */
 
@@ -292,7 +301,12 @@ struct tp_request {
 	pgoff_t index;
 	u32 gen;			/* tells this request from an earlier one for the page */
 	bool idle;			/* made without a waiter */
+	bool ahead;			/* made ahead of use, see ahead.c */
+	bool wanted;			/* of @ahead: somebody has needed it since */
+	bool answered;			/* its page comes now */
+	bool came;			/* of @ahead: before that; a bit says whether it was used */
 	u64 born_ns;
+	u64 sent_ns;			/* when it was last sent; READ_ONCE */
 	struct list_head queue;		/* in link->demands while not sent */
 	struct list_head waiters;
 };
@@ -303,7 +317,10 @@ int tp_request(struct tp_region *r, pgoff_t index, struct tp_waiter *w);
 bool tp_request_cancel(struct tp_region *r, pgoff_t index, struct tp_waiter *w);
 void tp_request_finish(struct tp_region *r, pgoff_t index, int err);
 void tp_request_finish_range(struct tp_region *r, pgoff_t start, pgoff_t last, int err);
+int tp_request_ahead(struct tp_region *r, pgoff_t index, u32 *gen);
+bool tp_request_drop_ahead(struct tp_region *r, pgoff_t index, u32 gen);
 bool tp_request_matches(struct tp_region *r, pgoff_t index, u32 gen);
+bool tp_request_answered(struct tp_region *r, pgoff_t index, u32 gen, enum tp_stat *came);
 void tp_request_resend(struct tp_region *r);
 bool tp_request_reroute(struct tp_region *r, pgoff_t index);
 

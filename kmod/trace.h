@@ -107,6 +107,11 @@ DEFINE_EVENT(telepage_range, telepage_place,
 	TP_PROTO(const struct tp_region *r, unsigned long index, unsigned long count, u64 arg),
 	TP_ARGS(r, index, count, arg));
 
+/* pages are asked for ahead of use, up to index; arg: how many there may be on the link */
+DEFINE_EVENT(telepage_range, telepage_ahead,
+	TP_PROTO(const struct tp_region *r, unsigned long index, unsigned long count, u64 arg),
+	TP_ARGS(r, index, count, arg));
+
 /* dirty bits were read; arg: how many were set */
 DEFINE_EVENT(telepage_range, telepage_harvest,
 	TP_PROTO(const struct tp_region *r, unsigned long index, unsigned long count, u64 arg),

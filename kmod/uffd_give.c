@@ -11,6 +11,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include "trace.h"
+#include "prefetch.h"
 #include "uffd.h"
 
 static bool tp_done_everywhere(const struct tp_uffd *u, pgoff_t index)
@@ -441,7 +442,8 @@ static unsigned int tp_run(const struct tp_uffd_fd *f, struct folio_batch *batch
 	while (n < TP_UFFD_RUN && i + n < folio_batch_count(batch) &&
 	       batch->folios[i + n]->index == batch->folios[i]->index + n &&
 	       !folio_test_hwpoison(batch->folios[i + n]) &&
-	       !test_bit(batch->folios[i]->index + n, f->done))
+	       !test_bit(batch->folios[i]->index + n, f->done) &&
+	       !tp_ahead_is_unused(f->uffd->region, batch->folios[i]->index + n))
 		n++;
 	return n;
 }
@@ -473,6 +475,9 @@ static int tp_fill_range(struct tp_uffd_fd *f, const struct tp_uffd_range *rg)
 				continue;
 			}
 			if (rg->page_size == PAGE_SIZE) {
+				/* its first touch is to tell that it was needed */
+				if (tp_ahead_is_unused(r, index))
+					continue;
 				ret = tp_put(f, rg, index, &batch.folios[i],
 					     tp_run(f, &batch, i)) ?: 1;
 				continue;

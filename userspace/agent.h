@@ -28,6 +28,7 @@
  *   index.c       what content is where in a file, index_build.c making that,
  *                 digest.c SHA-256 of pages, tmpfile.c files that are not whole yet
  *   indexer.c     makes indexes in the background
+ *   workingset_keep.c  which pages a VM needed first: kept, and replayed; workingset.c
  *   letgo.c       deleting regions, exports and links when nothing holds them
  */
 #ifndef TELEPAGE_AGENT_H

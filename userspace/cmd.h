@@ -48,12 +48,13 @@ int cmd_release(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_thaw(int argc, char **argv);
+int cmd_workingset(int argc, char **argv);
 
 extern const char cmd_abandon_usage[], cmd_attach_usage[], cmd_create_usage[],
 		  cmd_delete_usage[], cmd_detach_usage[], cmd_dirty_usage[],
 		  cmd_freeze_usage[], cmd_images_usage[], cmd_list_usage[], cmd_monitor_usage[],
 		  cmd_plumb_usage[], cmd_release_usage[], cmd_stats_usage[], cmd_status_usage[],
-		  cmd_thaw_usage[];
+		  cmd_thaw_usage[], cmd_workingset_usage[];
 
 /*
  * Errors: one line on stderr each, "telepage: WHAT: WHY (WHAT TO DO)". Control

@@ -29,6 +29,7 @@
 #include "parse.h"
 #include "peer.h"
 #include "transport.h"
+#include "workingset.h"
 
 static const char usage[] =
 "Usage: telepage agent [OPTIONS]\n"
@@ -75,6 +76,7 @@ static void one_event(const struct tp_event *ev, void *arg)
 	lanes_event(ev);
 	move_dst_event(ev);
 	import_event(ev);
+	workingset_event(ev);
 }
 
 static void kernel_event(uint32_t what, void *arg)

@@ -16,6 +16,7 @@
 #include "parse.h"
 #include "progress.h"
 #include "transport.h"
+#include "workingset.h"
 
 static const char usage[] =
 "Usage: telepage import NAME --from HOST[:PORT] [OPTIONS]\n\n"
@@ -29,6 +30,7 @@ static const char usage[] =
 "  --group NAME        take pages from images and VMs of this group, default NAME of the\n"
 "                      region; see telepage-images(8)\n"
 "  --uffd PATH         wait there, in the background, for a VMM whose memory is its own\n"
+"  --workingset FILE   ask for the pages that it names first: telepage-workingset(8)\n"
 "  --wait              until all of it is here\n"
 "  --socket PATH       of the local agent, default " TP_AGENT_SOCKET "\n";
 
@@ -36,6 +38,7 @@ struct view {
 	const char *region;
 	const char *uffd;		/* where a VMM will connect, or NULL */
 	int listener;
+	struct workingset set;		/* to be asked for first */
 	bool wait, bar;
 	struct tp_progress progress;
 };
@@ -74,6 +77,21 @@ static int leave_attacher(struct view *v)
 	return TP_OK;
 }
 
+/* Costs time only, so it is said and no more. */
+static void replay(struct view *v)
+{
+	struct tp_nl *nl;
+	int err;
+
+	if (!v->set.n || tp_open(&nl, "import"))
+		return;
+	err = workingset_replay(nl, v->region, &v->set);
+	if (err)
+		tp_fail_nl(nl, err, NULL, "import %s: asking for its working set", v->region);
+	tp_nl_close(nl);
+	workingset_free(&v->set);
+}
+
 static int got_line(json_t *msg, void *arg)
 {
 	const char *error = json_string_value(json_object_get(msg, "error"));
@@ -94,6 +112,8 @@ static int got_line(json_t *msg, void *arg)
 	if (error)
 		return tp_fail("import %s: %s", v->region, error);
 	/* from here on the region is there and takes pages */
+	if (json_object_get(msg, "importing"))
+		replay(v);
 	if ((done || json_object_get(msg, "importing")) && leave_attacher(v))
 		return TP_FAILED;
 	if (done || (json_object_get(msg, "importing") && !v->wait))
@@ -103,7 +123,7 @@ static int got_line(json_t *msg, void *arg)
 
 int cmd_import(int argc, char **argv)
 {
-	enum { FROM = 256, EXPORT, BULK, NO_PUSH, UFFD, GROUP, WAIT, SOCKET };
+	enum { FROM = 256, EXPORT, BULK, NO_PUSH, UFFD, GROUP, SET, WAIT, SOCKET };
 	static const struct option longopts[] = {
 		{ "from", required_argument, NULL, FROM },
 		{ "export", required_argument, NULL, EXPORT },
@@ -111,13 +131,14 @@ int cmd_import(int argc, char **argv)
 		{ "no-push", no_argument, NULL, NO_PUSH },
 		{ "uffd", required_argument, NULL, UFFD },
 		{ "group", required_argument, NULL, GROUP },
+		{ "workingset", required_argument, NULL, SET },
 		{ "wait", no_argument, NULL, WAIT },
 		{ "socket", required_argument, NULL, SOCKET },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
-	const char *from = NULL, *export = NULL, *group = NULL, *sock = TP_AGENT_SOCKET, *why,
-		   *empty;
+	const char *from = NULL, *export = NULL, *group = NULL, *set = NULL,
+		   *sock = TP_AGENT_SOCKET, *why, *empty;
 	uint32_t bulk = TP_BULK_LANES;
 	struct view v = { 0 };
 	struct target target;
@@ -139,6 +160,7 @@ int cmd_import(int argc, char **argv)
 		case NO_PUSH: push = false; break;
 		case UFFD: v.uffd = optarg; break;
 		case GROUP: group = optarg; break;
+		case SET: set = optarg; break;
 		case WAIT: v.wait = true; break;
 		case SOCKET: sock = optarg; break;
 		case 'h':
@@ -162,6 +184,10 @@ int cmd_import(int argc, char **argv)
 	why = target_check(from);
 	if (why)
 		return tp_usage(argv[0], "--from '%s': %s", from, why);
+	/* now, so that one that is none stops everything */
+	why = set ? workingset_load(set, &v.set) : NULL;
+	if (why)
+		return tp_fail("import %s: %s: %s", v.region, set, why);
 	why = target_resolve(&target, from);
 	if (why)
 		return tp_fail("import %s: %s: %s", v.region, from, why);
@@ -178,5 +204,6 @@ int cmd_import(int argc, char **argv)
 		       got_line, &v);
 	if (v.uffd)
 		unlink(v.uffd);		/* nobody was left to wait there */
+	workingset_free(&v.set);
 	return c;
 }

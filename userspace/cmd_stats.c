@@ -72,6 +72,10 @@ static void show_region(const struct tp_region *r)
 	row_count(&t, s->zero_fill, "pages made from zero here");
 	row_count(&t, s->demand_sent, "pages asked for, repeats included");
 	row_count(&t, s->demand, "pages that came because they were asked for");
+	row_count(&t, s->prefetch_sent, "pages asked for ahead of use");
+	row_count(&t, s->prefetch_came, "pages that came for it");
+	row_count(&t, s->prefetch_hit, "of those asked for, pages that were then needed");
+	row_count(&t, s->prefetch_waste, "and pages that were given up untouched");
 	row_count(&t, s->push, "pages that came unasked");
 	row_count(&t, s->zero, "pages that the peer said are zero, or a file has as zero");
 	row_count(&t, s->file, "pages that came from a file");

@@ -272,6 +272,50 @@ int tp_region_abandon(struct tp_nl *nl, const char *name)
 	return by_name(nl, TELEPAGE_CMD_REGION_ABANDON, TELEPAGE_A_REGION_NAME, name);
 }
 
+struct touched {
+	uint64_t start, *all;
+	struct telepage_run *runs;
+	size_t *n;
+};
+
+static int parse_touched(struct nlattr *head, int len, void *out)
+{
+	struct touched *t = out;
+
+	return tp_parse_touched(head, len, t->start, t->runs, t->n, t->all);
+}
+
+int tp_region_touched(struct tp_nl *nl, const char *name, uint64_t start,
+		      struct telepage_run *runs, size_t *n, uint64_t *all)
+{
+	struct nl_msg *msg = tp_nl_request(nl, TELEPAGE_CMD_REGION_TOUCHED, NLM_F_ACK);
+	struct touched t = { .start = start, .all = all, .runs = runs, .n = n };
+	struct answer a = { .parse = parse_touched, .out = &t };
+
+	tp_nl_put_string(&msg, TELEPAGE_A_REGION_NAME, name);
+	tp_nl_put_u64(&msg, TELEPAGE_A_REGION_START, start);
+	return transact_one(nl, msg, &a);
+}
+
+int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
+		     size_t n)
+{
+	int err = 0;
+
+	while (n && !err) {
+		size_t some = n < TELEPAGE_RUNS_MAX ? n : TELEPAGE_RUNS_MAX;
+		struct nl_msg *msg = tp_nl_request_of(nl, TELEPAGE_CMD_REGION_REPLAY, NLM_F_ACK,
+						      some * sizeof(*runs) + 1024);
+
+		tp_nl_put_string(&msg, TELEPAGE_A_REGION_NAME, name);
+		tp_nl_put(&msg, TELEPAGE_A_REGION_RUNS, runs, some * sizeof(*runs));
+		err = tp_nl_transact(nl, msg, NULL, NULL);
+		runs += some;
+		n -= some;
+	}
+	return err;
+}
+
 int tp_export_new_for(struct tp_nl *nl, const char *name, const char *peer, const char *region,
 		      int fd, uint64_t offset, uint64_t size)
 {

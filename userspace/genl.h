@@ -26,7 +26,8 @@ struct tp_nl;				/* one request socket, family resolved */
 struct tp_stats {
 	uint64_t faults, faults_nowait, zero_fill, demand_sent, demand, push,
 		 zero, duplicate, stale, wait_ns, wait_max_ns, mkwrite, rx_bytes,
-		 file, file_bad, rewritten;
+		 file, file_bad, rewritten,
+		 prefetch_sent, prefetch_came, prefetch_hit, prefetch_waste;
 };
 
 struct tp_region {
@@ -136,6 +137,12 @@ int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link,
 /* the peer begins with live rounds: tp_export_round() there */
 int tp_region_import_live(struct tp_nl *nl, const char *name, uint32_t link, uint32_t export_id);
 int tp_region_abandon(struct tp_nl *nl, const char *name);
+/* from run @start on: @n of them, at most TELEPAGE_RUNS_MAX, of @all that there are */
+int tp_region_touched(struct tp_nl *nl, const char *name, uint64_t start,
+		      struct telepage_run *runs, size_t *n, uint64_t *all);
+/* as many commands as it takes */
+int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
+		     size_t n);
 
 /* a run of pages that a file has; @digests: 32 bytes a page, or NULL */
 struct tp_extent {

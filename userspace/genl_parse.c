@@ -15,6 +15,7 @@
 #include "genl_parse.h"
 
 #define REGION_BITMAP_MAX	(TELEPAGE_DIRTY_MAX / 8)
+#define REGION_RUNS_MAX		(TELEPAGE_RUNS_MAX * sizeof(struct telepage_run))
 
 static struct nla_policy region_policy[TELEPAGE_A_REGION_MAX + 1] = {
 	[TELEPAGE_A_REGION_NAME]	= { .type = NLA_STRING, .maxlen = TELEPAGE_NAME_MAX + 1 },
@@ -36,6 +37,7 @@ static struct nla_policy region_policy[TELEPAGE_A_REGION_MAX + 1] = {
 	[TELEPAGE_A_REGION_START]	= { .type = NLA_U64 },
 	[TELEPAGE_A_REGION_COUNT]	= { .type = NLA_U64 },
 	[TELEPAGE_A_REGION_BITMAP]	= { .maxlen = REGION_BITMAP_MAX },
+	[TELEPAGE_A_REGION_RUNS]	= { .maxlen = REGION_RUNS_MAX },
 	[TELEPAGE_A_REGION_STATS]	= { .type = NLA_NESTED },
 	[TELEPAGE_A_REGION_LIVE]	= { .type = NLA_FLAG },
 };
@@ -127,6 +129,10 @@ static const size_t stats_member[TELEPAGE_A_STATS_MAX + 1] = {
 	[TELEPAGE_A_STATS_FILE]		 = offsetof(struct tp_stats, file),
 	[TELEPAGE_A_STATS_FILE_BAD]	 = offsetof(struct tp_stats, file_bad),
 	[TELEPAGE_A_STATS_REWRITTEN]	 = offsetof(struct tp_stats, rewritten),
+	[TELEPAGE_A_STATS_PREFETCH_SENT] = offsetof(struct tp_stats, prefetch_sent),
+	[TELEPAGE_A_STATS_PREFETCH_CAME] = offsetof(struct tp_stats, prefetch_came),
+	[TELEPAGE_A_STATS_PREFETCH_HIT]	 = offsetof(struct tp_stats, prefetch_hit),
+	[TELEPAGE_A_STATS_PREFETCH_WASTE] = offsetof(struct tp_stats, prefetch_waste),
 };
 
 static const char *const state_names[] = {
@@ -285,6 +291,28 @@ int tp_parse_dirty(struct nlattr *head, int len, uint64_t start, uint64_t count,
 	/* bits past the end mean nothing; callers count whole bytes */
 	if (count % 8)
 		bitmap[bytes - 1] &= (1U << count % 8) - 1;
+	return 0;
+}
+
+int tp_parse_touched(struct nlattr *head, int len, uint64_t start, struct telepage_run *runs,
+		     size_t *n, uint64_t *all)
+{
+	struct nlattr *tb[TELEPAGE_A_REGION_MAX + 1];
+	size_t bytes;
+	int err;
+
+	err = parse(tb, TELEPAGE_A_REGION_MAX, head, len, region_policy);
+	if (err)
+		return err;
+	if (!tb[TELEPAGE_A_REGION_START] || !tb[TELEPAGE_A_REGION_COUNT] ||
+	    !tb[TELEPAGE_A_REGION_RUNS] || nla_get_u64(tb[TELEPAGE_A_REGION_START]) != start)
+		return -EBADMSG;
+	bytes = nla_len(tb[TELEPAGE_A_REGION_RUNS]);
+	if (bytes % sizeof(*runs))
+		return -EBADMSG;
+	memcpy(runs, nla_data(tb[TELEPAGE_A_REGION_RUNS]), bytes);
+	*n = bytes / sizeof(*runs);
+	*all = nla_get_u64(tb[TELEPAGE_A_REGION_COUNT]);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "move.h"
 #include "peer.h"
 #include "planner.h"
+#include "workingset.h"
 
 #define OPEN_MS		15000
 #define LANES_MS	15000
@@ -232,6 +233,7 @@ static void lanes_changed(struct plink *l, void *arg)
 		return;
 	}
 	note("import %s: from %s of %s", m->region, m->export, m->target.host);
+	workingset_begin(m->region);
 	m->state = IMP_FILL;
 	if (m->held)
 		m->plan_greet = planner_connect(&m->target, m->token, plan_connected, m);

@@ -34,6 +34,8 @@ static const struct command commands[] = {
 	{ "freeze",  "let no write into a region", cmd_freeze_usage, cmd_freeze },
 	{ "thaw",    "undo freeze", cmd_thaw_usage, cmd_thaw },
 	{ "dirty",   "which pages were written to", cmd_dirty_usage, cmd_dirty },
+	{ "workingset", "which pages were needed first, and asking for them again",
+	  cmd_workingset_usage, cmd_workingset },
 	{ "monitor", "print events as they come", cmd_monitor_usage, cmd_monitor },
 	{ "plumb",   "single steps: links, lanes, serving, importing",
 	  cmd_plumb_usage, cmd_plumb },
@@ -46,7 +48,7 @@ static void help(FILE *f)
 	fprintf(f, "Usage: telepage COMMAND [ARGUMENTS]\n\n"
 		   "Moves the memory of running virtual machines between hosts.\n\nCommands:\n");
 	for (size_t i = 0; i < NR_COMMANDS; i++)
-		fprintf(f, "  %-8s  %s\n", commands[i].name, commands[i].summary);
+		fprintf(f, "  %-10s  %s\n", commands[i].name, commands[i].summary);
 	fprintf(f, "\ntelepage COMMAND --help says more about one, telepage(8) about all.\n");
 }
 

@@ -11,6 +11,7 @@
 #include "journal.h"
 #include "move_plan.h"
 #include "unix.h"
+#include "workingset.h"
 
 #define LANES_MS	15000
 #define HOOK_MS		60000
@@ -344,6 +345,7 @@ static void lanes_changed(struct plink *l, void *arg)
 			abort_nl(m, err, what);
 			return;
 		}
+		workingset_begin(m->region[i].name);
 	}
 	m->hook_started = true;
 	if (mdst_journal(m)) {

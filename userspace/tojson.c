@@ -59,7 +59,7 @@ json_t *tp_json_now(void)
 
 json_t *tp_json_stats(const struct tp_stats *s)
 {
-	return json_pack("{so so so so so so so so so so so so so so so so}",
+	return json_pack("{so so so so so so so so so so so so so so so so so so so so}",
 			 "faults", num(s->faults),
 			 "faults_nowait", num(s->faults_nowait),
 			 "zero_fill", num(s->zero_fill),
@@ -75,7 +75,11 @@ json_t *tp_json_stats(const struct tp_stats *s)
 			 "rx_bytes", num(s->rx_bytes),
 			 "file", num(s->file),
 			 "file_bad", num(s->file_bad),
-			 "rewritten", num(s->rewritten));
+			 "rewritten", num(s->rewritten),
+			 "prefetch_sent", num(s->prefetch_sent),
+			 "prefetch_came", num(s->prefetch_came),
+			 "prefetch_hit", num(s->prefetch_hit),
+			 "prefetch_waste", num(s->prefetch_waste));
 }
 
 json_t *tp_json_region(const struct tp_region *r)

@@ -26,6 +26,8 @@ static uint8_t *absent(uint32_t seed, bool frozen)
 	if (frozen)
 		tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
 	tk_import(&pair, "s", "d", false);
+	/* what is asked for is counted here: only what a task needs */
+	tk_ok(tk_write_file("/sys/fs/telepage/d/prefetch", "none"), "prefetch");
 	return tk_map("d", NR, PROT_READ | PROT_WRITE, MAP_SHARED);
 }
 

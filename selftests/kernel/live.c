@@ -353,6 +353,29 @@ static void test_file(void)
 	close_live(&p, "d");
 }
 
+/* --- a working set is replayed -------------------------------------------------------- */
+
+static void test_replay(void)
+{
+	const struct telepage_run all = { .count = NR };
+	struct tk_pair p;
+	uint32_t id;
+
+	make_source();
+	tk_pair_open(&p, 2, false);
+	id = tk_serve(&p, "s");
+	tk_new("d", NR);
+	tk_ok(tp_region_import_live(tk_nl, "d", p.dst, id), "import");
+	tk_ok(tp_region_replay(tk_nl, "d", &all, 1), "replay");
+	begin_round();
+	tk_until(round_over());
+	tap_ok(!tk_stat("d").stats.prefetch_sent, "nothing is asked for ahead while it is live");
+	tk_fill("s", NR / 4, NR / 4, 2);
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tap_ok(arrives("d"), "what was written to since is right");
+	close_live(&p, "d");
+}
+
 /* --- a source that lies --------------------------------------------------------------- */
 
 static void stale(int fd, uint64_t index, uint64_t count, uint32_t round, uint16_t code)
@@ -476,6 +499,7 @@ int main(void)
 	busy("lanes break", true, true, true);
 	test_undone();
 	test_file();
+	test_replay();
 	test_peer();
 	return tap_done();
 }

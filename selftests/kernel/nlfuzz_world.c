@@ -379,6 +379,20 @@ static void region_fills(struct fz_msg *m)
 	fz_str(m, TELEPAGE_A_REGION_NAME, "fz-fills");
 }
 
+static void region_touched(struct fz_msg *m)
+{
+	region_fills(m);
+	fz_u64(m, TELEPAGE_A_REGION_START, 0);
+}
+
+static void region_replay(struct fz_msg *m)
+{
+	const struct telepage_run runs[] = { { .start = 3, .count = 2 }, { .count = 1 } };
+
+	region_fills(m);
+	fz_put(m, TELEPAGE_A_REGION_RUNS, runs, sizeof(runs));
+}
+
 static void export_region(struct fz_msg *m)
 {
 	fz_str(m, TELEPAGE_A_EXPORT_NAME, "fz-more");
@@ -555,6 +569,8 @@ const struct fz_good fz_goods[] = {
 	GOOD(REGION_IMPORT, "region-import", a_source_and_region, region_import),
 	GOOD(REGION_IMPORT, "region-import, live", a_live_source_and_region, region_import_live),
 	GOOD(REGION_ABANDON, "region-abandon", a_filling_region, region_fills),
+	LASTING(REGION_TOUCHED, "region-touched", a_filling_region, region_touched),
+	LASTING(REGION_REPLAY, "region-replay", a_filling_region, region_replay),
 	GOOD(EXPORT_NEW, "export-new of a region", a_region, export_region),
 	GOOD(EXPORT_NEW, "export-new of a file", a_file, export_file),
 	GOOD(EXPORT_NEW, "export-new of a process", a_process, export_process),

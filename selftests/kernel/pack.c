@@ -100,6 +100,7 @@ static void test_modes(void)
 		tune("s", "compress", modes[m]);
 		tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
 		tk_import(&p, "s", "d", false);
+		tune("d", "prefetch", "none");
 		map = tk_map("d", NR, PROT_READ, MAP_SHARED);
 		tap_ok(!wrong_text(map, 15) && tk_stat("d").stats.demand == NR / 15,
 		       "and so it is on demand");

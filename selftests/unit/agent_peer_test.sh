@@ -24,6 +24,23 @@ t_import_file() { # a file, page for page
 	! tp a export img --file "$W/file" 2>"$W/exp.err" && says "$W/exp.err" "telepage release"
 }
 
+t_workingset() { # what a region needed first is asked for when it comes again
+	agent a "$PORT_A" && agent b "$PORT_B" || return 1
+	dd if=/dev/urandom of="$W/img" bs=4096 count=64 2>/dev/null
+	tp a export img --file "$W/img" || return 1
+	: >"$W/touched"
+	tp b import disk --from "127.0.0.1:$PORT_A" --export img --wait --socket "$W/b.sock" 2>"$W/imp.err" || return 1
+	check "kept when it was whole" wait_for grep -qx "3 20" "$W/st-b/workingset/disk" || return 1
+	tp b delete disk || return 1
+	tp b import disk --from "127.0.0.1:$PORT_A" --export img --wait --socket "$W/b.sock" 2>"$W/imp.err" || return 1
+	check "and replayed" grep -q '20 pages of its working set' "$W/b.log" || return 1
+	tp b delete disk || return 1
+	echo spoiled >"$W/st-b/workingset/disk"
+	rm "$W/touched"
+	tp b import disk --from "127.0.0.1:$PORT_A" --export img --wait --socket "$W/b.sock" 2>"$W/imp.err" || return 1
+	check "a damaged one is left alone" grep -q 'left alone: it is no record' "$W/b.log"
+}
+
 t_import_uffd() { # a VMM whose memory is its own can connect as soon as import returns
 	agent a "$PORT_A" && agent b "$PORT_B" || return 1
 	head -c 4194304 /dev/urandom >"$W/file"

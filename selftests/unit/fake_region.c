@@ -248,6 +248,28 @@ int tp_region_dirty(struct tp_nl *nl, const char *name, uint64_t start, uint64_t
 	return -EOPNOTSUPP;
 }
 
+/* with a file "touched": 20 pages were needed, from the fourth on */
+int tp_region_touched(struct tp_nl *nl, const char *name, uint64_t start,
+		      struct telepage_run *runs, size_t *n, uint64_t *nr)
+{
+	*nr = flag("touched") ? 1 : 0;
+	*n = *nr && !start ? 1 : 0;
+	if (*n)
+		runs[0] = (struct telepage_run){ .start = 3, .count = 20 };
+	return 0;
+}
+
+int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
+		     size_t n)
+{
+	json_t *r = find(load(), "regions", name);
+
+	if (!r)
+		return save(fail(-ENOENT, name, "no region"));
+	set(r, "replayed", runs[0].start * 1000 + runs[0].count);
+	return save(0);
+}
+
 int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link, uint32_t export_id,
 		     bool push)
 {

@@ -248,6 +248,34 @@ static void dirty(void)
 	nlmsg_free(a.msg);
 }
 
+static void touched(void)
+{
+	struct telepage_run runs[3] = { { 7, 2 }, { 100, 1 }, { 3, 1 } }, *out;
+	struct attrs a = attrs_new();
+	uint64_t all = 0;
+	size_t n = 0;
+
+	out = calloc(TELEPAGE_RUNS_MAX, sizeof(*out));
+	nla_put_string(a.msg, TELEPAGE_A_REGION_NAME, "vm0");
+	nla_put_u64(a.msg, TELEPAGE_A_REGION_START, 5);
+	nla_put_u64(a.msg, TELEPAGE_A_REGION_COUNT, 9);
+	nla_put(a.msg, TELEPAGE_A_REGION_RUNS, sizeof(runs), runs);
+	tap_ok(!tp_parse_touched(head(&a), len(&a), 5, out, &n, &all) && n == 3 && all == 9 &&
+	       !memcmp(out, runs, sizeof(runs)), "runs of pages, in their order");
+	tap_ok(tp_parse_touched(head(&a), len(&a), 6, out, &n, &all) == -EBADMSG,
+	       "runs of another place");
+	nlmsg_free(a.msg);
+
+	a = attrs_new();
+	nla_put_u64(a.msg, TELEPAGE_A_REGION_START, 0);
+	nla_put_u64(a.msg, TELEPAGE_A_REGION_COUNT, 1);
+	nla_put(a.msg, TELEPAGE_A_REGION_RUNS, sizeof(*runs) + 8, runs);
+	tap_ok(tp_parse_touched(head(&a), len(&a), 0, out, &n, &all) == -EBADMSG,
+	       "half a run");
+	nlmsg_free(a.msg);
+	free(out);
+}
+
 /* an error as the kernel sends it: with or without our request, and words */
 static void make_ack(void *buf, int err, int body, const char *words)
 {
@@ -383,6 +411,7 @@ int main(void)
 	links();
 	events();
 	dirty();
+	touched();
 	acks();
 	broken();
 	return tap_done();

@@ -53,6 +53,17 @@ done
 for o in keys import issue name; do
 	wrong "--$o takes a value" agent init "--$o" ''
 done
+wrong "--state takes a value" workingset show vm0 --state ''
+wrong "show, export, import or replay" workingset
+wrong "there is no 'list'" workingset list vm0
+wrong "show takes a NAME" workingset show
+wrong "export takes a NAME and a FILE" workingset export vm0
+wrong "import takes a NAME and a FILE" workingset import vm0
+wrong "replay takes a NAME" workingset replay vm0 f g
+wrong "is no name" workingset replay a/b
+wrong "takes a FILE" workingset import vm0 ''
+wrong "--json belongs to show" workingset export vm0 f --json
+wrong "--workingset takes a value" import r --from h --workingset ''
 for o in group name dir kind socket; do
 	wrong "--$o takes a value" images add x "--$o" ''
 done

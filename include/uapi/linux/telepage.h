@@ -80,6 +80,8 @@
 #ifndef _UAPI_LINUX_TELEPAGE_H
 #define _UAPI_LINUX_TELEPAGE_H
 
+#include <linux/types.h>
+
 #define TELEPAGE_FAMILY_NAME	"telepage"
 #define TELEPAGE_FAMILY_VERSION	1
 
@@ -94,7 +96,20 @@
 #define TELEPAGE_LANE_MAX	16
 #define TELEPAGE_DIRTY_MAX	262144	/* pages one REGION_DIRTY can cover */
 #define TELEPAGE_DIGEST_SIZE	32	/* bytes: SHA-256 of the page */
+#define TELEPAGE_RUNS_MAX	2048	/* runs in one REGION_TOUCHED or REGION_REPLAY */
 #define TELEPAGE_RANGE_MAX	64	/* ranges of one export of a process, or one UFFD_ATTACH */
+
+/**
+ * struct telepage_run - pages one after the other
+ * @start: the first page
+ * @count: how many
+ *
+ * In the byte order of the machine.
+ */
+struct telepage_run {
+	__u64 start;
+	__u64 count;
+};
 
 /**
  * enum telepage_region_state - where the content of a region is
@@ -263,6 +278,17 @@ enum telepage_event {
  *	EINVAL no file, digests that do not fit, a region that is not older, one that
  *	is not held (READY), or has no peer (DROP); EBADF; EOPNOTSUPP digests, and the
  *	kernel has no SHA-256; ENOMEM; E2BIG.
+ * @TELEPAGE_CMD_REGION_TOUCHED: which pages of a region (NAME) were needed first
+ *	while it filled from a peer, before they were simply here, in their order.
+ *	Answers NAME, START, COUNT: how many runs there are, and RUNS: those from
+ *	run START (default 0) on, at most TELEPAGE_RUNS_MAX. There are none of a
+ *	region that never imported, or does not record (sysfs workingset).
+ * @TELEPAGE_CMD_REGION_REPLAY: ask the peer for RUNS of pages of a region (NAME)
+ *	before somebody needs them, in this order, behind those of earlier
+ *	commands. What is here already is passed over.
+ *	EINVAL the region does not fill from a peer, or RUNS is no whole number
+ *	of runs; ERANGE a run is empty or outside of the region; E2BIG more than
+ *	65536 runs in all; ENOMEM.
  */
 enum telepage_cmd {
 	TELEPAGE_CMD_UNSPEC,
@@ -290,6 +316,8 @@ enum telepage_cmd {
 	TELEPAGE_CMD_UFFD_GET,
 	TELEPAGE_CMD_REGION_ORIGIN,
 	TELEPAGE_CMD_EXPORT_ROUND,
+	TELEPAGE_CMD_REGION_TOUCHED,
+	TELEPAGE_CMD_REGION_REPLAY,
 
 	__TELEPAGE_CMD_MAX,
 	TELEPAGE_CMD_MAX = __TELEPAGE_CMD_MAX - 1
@@ -321,6 +349,7 @@ enum {
 	TELEPAGE_A_REGION_HARVESTS,	/* u64, REGION_DIRTY with CLEAR: has somebody else? */
 	TELEPAGE_A_REGION_ID,		/* u32, higher for younger ones, begins at random */
 	TELEPAGE_A_REGION_LIVE,		/* flag, the source still writes to it */
+	TELEPAGE_A_REGION_RUNS,		/* binary, struct telepage_run, one after the other */
 
 	__TELEPAGE_A_REGION_MAX,
 	TELEPAGE_A_REGION_MAX = __TELEPAGE_A_REGION_MAX - 1
@@ -346,6 +375,10 @@ enum {
 	TELEPAGE_A_STATS_FILE,		/* pages that came from a local file */
 	TELEPAGE_A_STATS_FILE_BAD,	/* pages that a file should have had and had not */
 	TELEPAGE_A_STATS_REWRITTEN,	/* pages that had come and were written to since */
+	TELEPAGE_A_STATS_PREFETCH_SENT,	/* pages asked for ahead of use, not in DEMAND_SENT */
+	TELEPAGE_A_STATS_PREFETCH_CAME,	/* pages that came for it, not in DEMAND */
+	TELEPAGE_A_STATS_PREFETCH_HIT,	/* of those asked for, pages that were then needed */
+	TELEPAGE_A_STATS_PREFETCH_WASTE, /* and pages that were given up untouched */
 
 	__TELEPAGE_A_STATS_MAX,
 	TELEPAGE_A_STATS_MAX = __TELEPAGE_A_STATS_MAX - 1
