@@ -7,7 +7,8 @@
 #   make install    both, the usual way (DESTDIR=, PREFIX=)
 #   make install-dkms   the module's source, for dkms to build for each kernel (DESTDIR=)
 #   make demo       teleport a running guest between two emulated hosts
-#   make check      the tests (TIER=quick: the short ones, KERNELS="6.12": on these only)
+#   make check      the tests (TIER=quick: the short ones, TIER=all: the long ones
+#                   as well, KERNELS="6.12": on these only)
 #   make bench      the benchmark report
 #   make lint       checkpatch, sparse, W=1, clang-tidy, cppcheck, shellcheck
 
