@@ -102,8 +102,13 @@ t_import_peer_mute() { # all is here, and the other agent does not answer just t
 	rm "$W/hold"
 	wait_for not kill -0 "$i" 2>/dev/null
 	ret=$?
+	tp b delete img
+	tp b import img --from "127.0.0.1:$PORT_A" --wait --socket "$W/b.sock" 2>"$W/imp.err" & j=$!
+	sleep 0.3
 	kill -CONT "$pid_a"
 	check "the command is done" test "$ret" = 0 && wait "$i" || return 1
+	check "another takes its name meanwhile" wait "$j" || return 1
+	check "same content" cmp "$W/file" "$RAM/b/img"
 	check "links are gone at a: $(left a)" wait_for is_left a "- 1 0 0"
 }
 
