@@ -417,6 +417,7 @@ static void test_filling(unsigned int flags)
 	int src = boot_filling(false, flags);
 	unsigned int i;
 
+	tk_ok(tk_write_file("/sys/fs/telepage/g/prefetch", "none"), "prefetch");
 	vmm_share(&vm, VMM_WHOLE);
 	for (i = 0; i < CPUS; i++)
 		vm.cpu[i].box->pages = NR / 4;
