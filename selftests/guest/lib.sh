@@ -239,11 +239,14 @@ agent_keys() {
 	[ ! -e /run/lab/peer ] || peer telepage agent init --import - </etc/telepage/psk >/dev/null
 }
 
+# What its unit takes of root's rights, as setpriv wants it: Makefile.inc puts it in.
+AGENT_RIGHTS='@AGENT_RIGHTS@'
+
 # agent_start [OPTION...]: and waits until it answers
 agent_start() {
 	mkdir -p "$GUEST_RUN" "$GUEST_LOG"
 	agent_keys || return 1
-	setsid telepage agent --hook "$GUEST_HOOK" "$@" \
+	setsid setpriv --bounding-set "$AGENT_RIGHTS" telepage agent --hook "$GUEST_HOOK" "$@" \
 		</dev/null >>"$GUEST_LOG/agent.log" 2>&1 &
 	echo $! >"$GUEST_RUN/agent.pid"
 	wait_for 10 agent_answers
