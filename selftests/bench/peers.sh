@@ -5,7 +5,7 @@
 # directory, arguments and console as one of telepage's.
 
 GUEST_TEST=/lab/files/bench/peers.sh
-GUEST_RAM=96M
+GUEST_RAM=128M
 . /lab/bin/guestlib.sh
 
 MIGRATE_PORT=4444
