@@ -42,7 +42,10 @@ qmp() {
 }
 
 capabilities() {
-	qmp "$1" migrate-set-capabilities '{"capabilities":[{"capability":"postcopy-ram","state":true}, {"capability":"postcopy-preempt","state":true}]}' >/dev/null
+	cap_on='"state":true'
+	cap_list="{\"capability\":\"postcopy-ram\",$cap_on},{\"capability\":\"postcopy-preempt\",$cap_on}"
+	cap_list="$cap_list,{\"capability\":\"events\",$cap_on}"
+	qmp "$1" migrate-set-capabilities "{\"capabilities\":[$cap_list]}" >/dev/null
 }
 
 # incoming VM: QEMU waits for a migration
@@ -50,6 +53,46 @@ incoming() {
 	plain_qemu "$1" -incoming defer && capabilities "$1" &&
 		qmp "$1" migrate-incoming "{\"uri\":\"tcp:0.0.0.0:$MIGRATE_PORT\"}" >/dev/null
 }
+
+# One connection that stays: asking again and again would take the CPU that the guest is
+# to have. Commands go to descriptor 3, answers and events come from 4.
+
+# talk VM
+talk() {
+	mkfifo "$GUEST_RUN/say" "$GUEST_RUN/hear"
+	socat - "UNIX-CONNECT:$VM_DIRS/$1/qmp.sock" <"$GUEST_RUN/say" >"$GUEST_RUN/hear" &
+	exec 3>"$GUEST_RUN/say" 4<"$GUEST_RUN/hear"
+	rm "$GUEST_RUN/say" "$GUEST_RUN/hear"
+	tell qmp_capabilities && hear '"return"' >/dev/null
+}
+
+# tell COMMAND [ARGUMENTS]
+tell() {
+	tell_with=${2:-}
+	printf '{"execute":"%s","arguments":%s}\n' "$1" "${tell_with:-"{}"}" >&3
+}
+
+# hear WORD [WORD]: the next line that holds both; fails on an error, or when
+# the migration has come to an end that was not waited for
+hear() {
+	while read -r heard <&4; do
+		case $heard in
+		*"$1"*"${2:-}"*)
+			echo "$heard"
+			return
+			;;
+		*'"error"'* | *'"status": "failed"'* | *'"status": "postcopy-paused"'* | \
+			*'"status": "completed"'*)
+			echo "$heard"
+			return 1
+			;;
+		esac
+	done
+	heard=
+	return 1
+}
+
+hang_up() { exec 3>&- 4<&-; }
 
 # what both hosts have sent on the line between them is the sum of theirs
 sent() { cat /sys/class/net/eth0/statistics/tx_bytes; }
