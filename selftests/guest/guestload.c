@@ -8,9 +8,15 @@
  *   gl.mem=PERCENT    of the memory to own (60)
  *   gl.load=idle|light|heavy   rewrites a second and worker: 0, 200, all it can
  *   gl.rate=N         another number of rewrites for light
+ *   gl.verify=N       another number of verifications for light (1000)
+ *   gl.ws=PERCENT     of the memory: pages scattered at random, and light and heavy
+ *                     touch only these, at random, to verify and to rewrite
+ *   gl.noise=PERCENT  of each page that does not compress (100)
  *   gl.pattern=random|seq|hot  which pages; hot: 9 of 10 in a tenth of them
  *   gl.workers=N      threads that write and verify, each its own pages (2)
  *   gl.beat=MS        between two heartbeats (20)
+ *   gl.brief=1        heartbeats are "hb COUNT VERIFIED": the console is slow, and most
+ *                     of what an emulated guest can do goes into it
  *   gl.file=MIB       of file data in the page cache (8)
  *
  * On the console, a line each:
@@ -60,6 +66,8 @@ struct worker {
 	pthread_t thread;
 	unsigned int nr;
 	size_t first, count;		/* its pages; nobody else touches them */
+	uint32_t *set;			/* with gl.ws those that it touches */
+	size_t set_count;
 	size_t cursor, next_write;	/* of the running verification, of seq */
 	uint64_t dice;
 	uint64_t writes;		/* since the pages were made */
@@ -68,9 +76,9 @@ struct worker {
 };
 
 static struct {
-	unsigned int mem, rate, workers, beat_ms, file_mib;
+	unsigned int mem, rate, verify, ws, noise, workers, beat_ms, file_mib, brief;
 	enum { RANDOM, SEQ, HOT } pattern;
-} opt = { 60, LIGHT_RATE, 2, 20, 8, RANDOM };
+} opt = { 60, LIGHT_RATE, LIGHT_VERIFY, 0, 100, 2, 20, 8, 0, RANDOM };
 
 static unsigned char *pages;
 static uint32_t *gens;
@@ -114,6 +122,8 @@ static size_t pick(struct worker *w)
 	size_t n = w->count;
 
 	w->dice = mix(w->dice + 1);
+	if (w->set)
+		return w->set[(w->dice >> 8) % w->set_count];
 	switch (opt.pattern) {
 	case SEQ:
 		w->next_write = (w->next_write + 1) % n;
@@ -131,6 +141,10 @@ static size_t pick(struct worker *w)
 static void step(struct worker *w, unsigned int verifies, unsigned int writes)
 {
 	for (; verifies; verifies--) {
+		if (w->set) {
+			verify_one(pick(w));
+			continue;
+		}
 		verify_one(w->first + w->cursor);
 		w->cursor = (w->cursor + 1) % w->count;
 	}
@@ -216,7 +230,7 @@ static void *work(void *arg)
 		} else if (l == HEAVY) {
 			step(w, 16, 16);
 		} else if (l == LIGHT) {
-			step(w, per_tick(LIGHT_VERIFY, &rest_v), per_tick(opt.rate, &rest_w));
+			step(w, per_tick(opt.verify, &rest_v), per_tick(opt.rate, &rest_w));
 		} else {
 			step(w, per_tick(IDLE_VERIFY, &rest_v), 0);
 		}
@@ -335,6 +349,11 @@ static void heartbeat(uint64_t count)
 {
 	uint64_t t = now_ms();
 
+	if (opt.brief) {
+		say("hb %llu %llu", (unsigned long long)count,
+		    (unsigned long long)atomic_load(&all_verified));
+		return;
+	}
 	say("hb %llu t=%llu.%03llu w=%llu v=%llu bad=%llu boot=%08x", (unsigned long long)count,
 	    (unsigned long long)t / 1000, (unsigned long long)t % 1000,
 	    (unsigned long long)atomic_load(&all_writes),
@@ -380,9 +399,13 @@ static void option(const char *word)
 	} numbers[] = {
 		{ "gl.mem=", &opt.mem, 1, 85 },
 		{ "gl.rate=", &opt.rate, 0, 1000000 },
+		{ "gl.verify=", &opt.verify, 0, 1000000 },
+		{ "gl.ws=", &opt.ws, 1, 85 },
+		{ "gl.noise=", &opt.noise, 0, 100 },
 		{ "gl.workers=", &opt.workers, 1, MAX_WORKERS },
 		{ "gl.beat=", &opt.beat_ms, 1, 10000 },
 		{ "gl.file=", &opt.file_mib, 1, 1024 },
+		{ "gl.brief=", &opt.brief, 0, 1 },
 	};
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -438,6 +461,21 @@ static void *map(size_t len)
 	return p;
 }
 
+/* Which pages: a draw of so many without putting back, the same in each boot. */
+static void make_set(struct worker *w)
+{
+	size_t want = w->count * opt.ws / opt.mem, dice = w->nr;
+
+	if (!opt.ws)
+		return;
+	w->set = map((want + 1) * sizeof(*w->set));
+	for (size_t i = 0; i < w->count && w->set_count < want; i++) {
+		dice = mix(dice + 1);
+		if ((dice >> 8) % (w->count - i) < want - w->set_count)
+			w->set[w->set_count++] = w->first + i;
+	}
+}
+
 static void set_up_pages(void)
 {
 	struct sysinfo si;
@@ -469,6 +507,7 @@ static void start_workers(void)
 		w->first = i * share;
 		w->count = share;
 		w->dice = seed + i;
+		make_set(w);
 		errno = pthread_create(&w->thread, NULL, work, w);
 		if (errno)
 			give_up("thread");
@@ -486,6 +525,9 @@ int main(void)
 	options();
 	if (getrandom(&seed, sizeof(seed), GRND_INSECURE) != sizeof(seed))
 		give_up("getrandom");
+	page_noise = opt.noise;
+	if (opt.ws > opt.mem)
+		opt.ws = opt.mem;
 	if (make_files(opt.file_mib))
 		give_up(FILE_PATH);
 	set_up_pages();

@@ -17,6 +17,7 @@
 #define FILE_INDEX	(1ULL << 40)	/* page numbers of the file's content */
 
 uint64_t seed;
+unsigned int page_noise = 100;
 _Atomic uint64_t all_verified, all_bad;
 
 static uint64_t init_sum;		/* of the file we run from */
@@ -45,16 +46,25 @@ static uint64_t stream_next(uint64_t *x)
 	return *x ^ (*x >> 27);
 }
 
+/* from where on a page's words are all the same */
+static int noise_end(void)
+{
+	return HEAD + (WORDS - HEAD) * page_noise / 100;
+}
+
 void make_page(void *page, uint64_t index, uint32_t gen)
 {
 	uint64_t *w = page, x = stream_start(index, gen);
+	int end = noise_end();
 
 	w[0] = index;
 	w[1] = gen;
 	w[2] = seed;
 	w[3] = ~index;
-	for (int i = HEAD; i < WORDS; i++)
+	for (int i = HEAD; i < end; i++)
 		w[i] = stream_next(&x);
+	for (int i = end; i < WORDS; i++)
+		w[i] = x;
 }
 
 void report(const char *fmt, ...)
@@ -104,11 +114,13 @@ bool check_page(const void *page, uint64_t index, uint32_t gen)
 {
 	const uint64_t *w = page;
 	uint64_t x = stream_start(index, gen);
-	int i = 0;
+	int end = noise_end(), i = 0;
 
 	atomic_fetch_add_explicit(&all_verified, 1, memory_order_relaxed);
 	if (w[0] == index && w[1] == gen && w[2] == seed && w[3] == ~index) {
-		for (i = HEAD; i < WORDS && w[i] == stream_next(&x); i++)
+		for (i = HEAD; i < end && w[i] == stream_next(&x); i++)
+			;
+		for (; i >= end && i < WORDS && w[i] == x; i++)
 			;
 		if (i == WORDS)
 			return true;

@@ -19,6 +19,7 @@
 #define FILE_PATH	"/data"
 
 extern uint64_t seed;			/* of this boot, set before the first page */
+extern unsigned int page_noise;		/* percent that does not compress, set likewise */
 extern _Atomic uint64_t all_verified, all_bad;
 
 uint64_t mix(uint64_t x);		/* one number from another, as if by chance */
