@@ -96,7 +96,7 @@ ssize_t tp_write_folio(struct tp_region *r, struct folio *folio, size_t offset, 
 	else if (!tp_make_dirty(r, folio->index))
 		ret = -EPERM;
 	else
-		ret = copy_page_from_iter_atomic(folio_page(folio, 0), offset, len, from);
+		ret = copy_folio_from_iter_atomic(folio, offset, len, from);
 	flush_dcache_folio(folio);
 	folio_unlock(folio);
 	return ret;

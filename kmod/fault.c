@@ -10,9 +10,9 @@
  * content, without a copy from where the socket put it.
  */
 #include <linux/completion.h>
+#include <linux/folio_batch.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/pagevec.h>
 #include <linux/sched/signal.h>
 #include "link.h"
 #include "prefetch.h"

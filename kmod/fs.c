@@ -50,7 +50,7 @@ static const struct super_operations tp_super_ops = {
 	.alloc_inode	= tp_alloc_inode,
 	.free_inode	= tp_free_inode,
 	.evict_inode	= tp_evict_inode,
-	.drop_inode	= generic_delete_inode,
+	.drop_inode	= inode_just_drop,
 	.statfs		= simple_statfs,
 };
 

@@ -9,9 +9,9 @@
 #ifndef TP_UFFD_H
 #define TP_UFFD_H
 
+#include <linux/folio_batch.h>
 #include <linux/kref.h>
 #include <linux/llist.h>
-#include <linux/pagevec.h>
 #include <linux/poll.h>
 #include <linux/userfaultfd.h>
 #include "telepage.h"

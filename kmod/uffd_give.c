@@ -6,8 +6,8 @@
  * asked: 0 it is answered, or its page is waited for; -EAGAIN, -ENOMEM try again;
  * -ESRCH the VMM has gone; else the page cannot be given.
  */
+#include <linux/folio_batch.h>
 #include <linux/mm.h>
-#include <linux/pagevec.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include "trace.h"

@@ -35,6 +35,18 @@ static inline void release_fault_lock(struct vm_fault *vmf)
 #define copy_splice_read generic_file_splice_read
 #endif
 
+#ifndef HAVE_COPY_FOLIO_FROM_ITER_ATOMIC
+static inline size_t copy_folio_from_iter_atomic(struct folio *folio, size_t offset,
+						 size_t bytes, struct iov_iter *i)
+{
+	return copy_page_from_iter_atomic(folio_page(folio, 0), offset, bytes, i);
+}
+#endif
+
+#ifndef HAVE_INODE_JUST_DROP
+#define inode_just_drop generic_delete_inode
+#endif
+
 #ifdef HAVE_MNT_IDMAP
 #define tp_idmap mnt_idmap
 #else

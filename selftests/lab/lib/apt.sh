@@ -79,14 +79,17 @@ apt_open() {
 	apt-get -qq -c "$dir/apt.conf" update >&2 || die "apt-get update from $uri failed"
 }
 
-# What a meta package stands for: its first dependency, "NAME VERSION" of the
-# version in SUITE.
+# What a meta package stands for: its dependency with a number in its name, "NAME VERSION"
+# of the version in SUITE.
 apt_meta() {
 	local dir=$1 suite=$2 package=$3
 
 	apt-cache -c "$dir/apt.conf" -t "$suite" show --no-all-versions "$package" |
-		sed -n 's/^Depends: \([^ ,]*\) (= \([^)]*\)).*/\1 \2/p'
+		sed -n 's/^Depends: \(.*, \)\?\('"${package%%-cloud*}"'-[0-9][^ ,]*\) (= \([^)]*\)).*/\2 \3/p'
 }
+
+# apt_has DIR PACKAGE
+apt_has() { apt-cache -c "$1/apt.conf" show --no-all-versions "$2" >/dev/null 2>&1; }
 
 # apt_unpack DIR TARGET PACKAGE...: exactly these packages.
 apt_unpack() {

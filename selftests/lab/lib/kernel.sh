@@ -3,8 +3,10 @@
 # The kernels: Debian's cloud flavour, image and headers of one version; and
 # "debug", which we build, see debug.sh.
 
-# "KVER SUITE" of each kernel the lab knows; the last is the default.
+# "KVER SUITE [COMPILER]" of each kernel the lab knows; the last is the default. One
+# with a compiler is too new for this machine's own, see toolchain.sh.
 KERNELS='debug bookworm-backports
+7.2 sid gcc-16
 6.1 bookworm
 6.12 bookworm-backports'
 
@@ -13,10 +15,15 @@ kernel_default() { printf '%s\n' "$KERNELS" | tail -n 1 | cut -d' ' -f1; }
 kernel_suite() {
 	local suite
 
-	suite=$(printf '%s\n' "$KERNELS" | sed -n "s/^$1 //p")
+	suite=$(printf '%s\n' "$KERNELS" | sed -n "s/^$1 \([^ ]*\).*/\1/p")
 	[ -n "$suite" ] || usage_error "no kernel '$1'; there are: $(printf '%s\n' "$KERNELS" | cut -d' ' -f1 | xargs)"
 	printf '%s\n' "$suite"
 }
+
+kernel_compiler() { printf '%s\n' "$KERNELS" | sed -n "s/^$1 [^ ]* //p"; }
+
+# Those that are fetched without being asked for: they need only to be unpacked.
+kernels_usual() { printf '%s\n' "$KERNELS" | awk '$1 != "debug" && NF == 2 { print $1 }'; }
 
 # kernel_open KVER: fetches it if need be, and sets KERNEL and RELEASE; and GUEST,
 # the kernel for guests in the hosts: nothing of ours runs in them, so the debug
@@ -32,7 +39,7 @@ kernel_open() {
 	else
 		KERNEL=$CACHE/kernel-$1
 		[ -d "$KERNEL" ] || say "fetching kernel $1 (once)"
-		cache_entry "kernel-$1" kernel_make "$suite"
+		cache_entry "kernel-$1" kernel_make "$1" "$suite"
 		GUEST=$KERNEL
 	fi
 	RELEASE=$(cat "$KERNEL/release")
@@ -50,7 +57,7 @@ kernel_release() {
 kernel_slow() { [ "$1" = debug ] && echo 4 || echo 1; }
 
 kernel_make() {
-	local dir=$1 suite=$2 release version kbuild meta
+	local dir=$1 kver=$2 suite=$3 release version kbuild meta compiler
 
 	apt_open "$dir/apt" "$suite"
 	meta=$(apt_meta "$dir/apt" "$suite" linux-image-cloud-amd64)
@@ -58,8 +65,13 @@ kernel_make() {
 	release=${release#linux-image-}
 	version=${meta#* }
 	[ -n "$release" ] || die "no linux-image-cloud-amd64 in $suite"
-	# The compilers that the headers depend on are the machine's business,
-	# so the packages are named one by one.
+	# sid goes on, and what it has next is not this kernel.
+	case $release in
+	"$kver".*) ;;
+	*) die "$suite has Linux $release now, no $kver: a new line in lib/kernel.sh is due" ;;
+	esac
+	# The compilers that the headers depend on are the machine's business, or
+	# toolchain.sh's, so the packages are named one by one.
 	kbuild=linux-kbuild-${release%-cloud-amd64}
 	case $release in
 	6.1.0-*) kbuild=linux-kbuild-6.1 ;;
@@ -68,12 +80,32 @@ kernel_make() {
 		"linux-headers-$release=$version" \
 		"linux-headers-${release%-cloud-amd64}-common=$version" \
 		"$kbuild=$version"
-	apt_unpack "$dir/apt" "$dir/image" "linux-image-$release=$version"
+	kernel_mend_headers "$dir/headers" "$release"
+	compiler=$(kernel_compiler "$kver")
+	if [ -n "$compiler" ]; then
+		# The libraries are those of the kernel's own tools.
+		toolchain_make "$dir/tools" "$dir/apt" "$compiler" libelf1t64 libssl3t64
+		kernel_build_with "$dir/headers" "$dir/tools" "$release"
+	fi
+	kernel_unpack "$dir" "$release" "$version"
 	rm -rf "$dir/apt"
 	printf '%s\n' "$release" >"$dir/release"
-	kernel_mend_headers "$dir/headers" "$release"
 	kernel_lay_out "$dir" "$release"
 	rm -rf "$dir/image"
+}
+
+# The image is one package, or, since 7.x, one that stands for these.
+kernel_unpack() {
+	local dir=$1 release=$2 version=$3 part
+	local -a parts=()
+
+	for part in base binary modules; do
+		if apt_has "$dir/apt" "linux-$part-$release"; then
+			parts+=("linux-$part-$release=$version")
+		fi
+	done
+	[ ${#parts[@]} -gt 1 ] || parts=("linux-image-$release=$version")
+	apt_unpack "$dir/apt" "$dir/image" "${parts[@]}"
 }
 
 # The headers are made for /usr/src of a machine that has them installed.
@@ -82,7 +114,9 @@ kernel_mend_headers() {
 
 	# A path from the including file works wherever the cache stands.
 	# shellcheck disable=SC2016
-	sed -i 's|^include /usr/src/|include $(dir $(lastword $(MAKEFILE_LIST)))../|' "$build/Makefile"
+	sed -i -e 's|^include /usr/src/|include $(dir $(lastword $(MAKEFILE_LIST)))../|' \
+		-e 's|^KBUILD_OUTPUT=/usr/src/.*|KBUILD_OUTPUT := $(abspath $(dir $(lastword $(MAKEFILE_LIST))))|' \
+		"$build/Makefile"
 	! grep -n '[ =]/usr/' "$build/Makefile" ||
 		say "unmended absolute path in the headers of $release"
 	# BTF would take pahole and a vmlinux; a module loads without. The C side
@@ -95,17 +129,35 @@ kernel_mend_headers() {
 	ln -s "usr/src/linux-headers-$release" "$headers/build"
 }
 
+# kernel_build_with HEADERS TOOLS RELEASE: whoever builds against these headers does it
+# with that toolchain, beside them, and has not to know; the kernel's own tools in them
+# need its libraries as well. Which pahole there is here does not matter, see above.
+kernel_build_with() {
+	local headers=$1 tools=$2 release=$3 variables
+
+	variables=$headers/usr/src/linux-headers-$release/.kernelvariables
+	toolchain_wrap "$headers" "$tools"
+	# shellcheck disable=SC2016
+	sed -i 's|^override CROSS_COMPILE = |override CROSS_COMPILE := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))../../../../tools/usr/bin)/|' \
+		"$variables"
+	grep -q 'tools/usr/bin' "$variables" || die "the headers of $release name no compiler that could be replaced"
+	# shellcheck disable=SC2016
+	echo 'override PAHOLE_VERSION = $(CONFIG_PAHOLE_VERSION)' >>"$variables"
+}
+
 # vmlinux beside vmlinuz: booted through its PVH entry it spares the emulated
 # host the unpacking, and its addresses are the same in every boot. Modules
 # are unpacked for the same reason.
 kernel_lay_out() {
-	local dir=$1 release=$2
+	local dir=$1 release=$2 modules=$1/image/lib/modules/$2
 
-	cp "$dir/image/boot/vmlinuz-$release" "$dir/vmlinuz"
-	cp "$dir/image/boot/config-$release" "$dir/config"
+	# Where they are now, and where they were before 7.x.
+	mv "$modules/vmlinuz" "$dir/vmlinuz" 2>/dev/null || mv "$dir/image/boot/vmlinuz-$release" "$dir/vmlinuz"
+	mv "$modules/config" "$dir/config" 2>/dev/null || mv "$dir/image/boot/config-$release" "$dir/config"
+	rm -f "$modules/System.map"
 	kernel_unpack_image "$dir/vmlinuz" "$dir/vmlinux"
 	mkdir -p "$dir/disk/lib/modules"
-	mv "$dir/image/lib/modules/$release" "$dir/disk/lib/modules/"
+	mv "$modules" "$dir/disk/lib/modules/"
 	find "$dir/disk" -name '*.ko.xz' -exec xz -d {} +
 	tree_run depmod -b "$dir/disk" "$release"
 }
