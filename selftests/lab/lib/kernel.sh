@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # The kernels: Debian's cloud flavour, image and headers of one version; and
-# "debug", which we build, see debug.sh.
+# "debug" and "kcsan", which we build, see debug.sh.
 
 # "KVER SUITE" of each kernel the lab knows; the last is the default.
-KERNELS='debug bookworm-backports
+KERNELS='kcsan bookworm-backports
+debug bookworm-backports
 6.1 bookworm
 6.12 bookworm-backports'
+
+# kernel_built KVER: is it one that we build?
+kernel_built() { [ "$1" = debug ] || [ "$1" = kcsan ]; }
 
 kernel_default() { printf '%s\n' "$KERNELS" | tail -n 1 | cut -d' ' -f1; }
 
@@ -26,9 +30,9 @@ kernel_open() {
 
 	suite=$(kernel_suite "$1") || exit
 	root_open
-	if [ "$1" = debug ]; then
+	if kernel_built "$1"; then
 		kernel_open "$(kernel_default)"
-		debug_open "$suite"
+		debug_open "$1" "$suite"
 	else
 		KERNEL=$CACHE/kernel-$1
 		[ -d "$KERNEL" ] || say "fetching kernel $1 (once)"
@@ -42,12 +46,12 @@ kernel_open() {
 kernel_release() {
 	local entry=$CACHE/kernel-$1
 
-	[ "$1" != debug ] || entry=$(debug_entry)
+	! kernel_built "$1" || entry=$(debug_entry "$1")
 	cat "$entry/release" 2>/dev/null
 }
 
 # kernel_slow KVER: how many times longer things may take.
-kernel_slow() { [ "$1" = debug ] && echo 4 || echo 1; }
+kernel_slow() { kernel_built "$1" && echo 4 || echo 1; }
 
 kernel_make() {
 	local dir=$1 suite=$2 release version kbuild meta
