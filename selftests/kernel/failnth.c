@@ -7,6 +7,8 @@
  * goes through. What a user would lose otherwise: a region that an agent made and was
  * told it did not make, a guest that dies of SIGBUS, a page with wrong content.
  *
+ *	tk-failnth [PART]	of the name of an operation: only those
+ *
  * Only what the task that asks does itself can be made to fail like this; the threads
  * and workers of lanes, bridges and fills cannot.
  */
@@ -18,6 +20,38 @@
 
 static struct fz_msg msg;
 static struct tp_nl *events;
+
+/* ---- results ---- */
+
+bool fn_ok(bool good, const char *what)
+{
+	return tap_ok(good, "%s", what);
+}
+
+void fn_note(const char *fmt, ...)
+{
+	char words[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	tap_note("%s", words);
+}
+
+void fn_report(const char *what, const struct fn_count *c, bool can_fail)
+{
+	bool good = c->ended && !c->strange && !c->changed && !c->wrong && !c->undone &&
+		    (c->failures || !can_fail);
+
+	tap_ok(good, "%s: %u failures, %u refused, %u done all the same, %u not answered; %s",
+	       what, c->failures, c->refused, c->taken, c->unknown,
+	       "refused is undone, and no page wrong");
+	if (!good)
+		tap_note("%s: %u strange errors, %u changes by a refusal, %u times wrong pages, "
+			 "%u times not to be undone%s", what, c->strange, c->changed, c->wrong,
+			 c->undone, c->ended ? "" : ", never through");
+}
 
 /* ---- what there is ---- */
 
@@ -153,6 +187,12 @@ static bool is_told(uint8_t cmd)
 	       cmd == TELEPAGE_CMD_REGION_ABANDON;
 }
 
+static bool is_look(const struct fz_good *g)
+{
+	return g->dump || g->cmd == TELEPAGE_CMD_REGION_GET || g->cmd == TELEPAGE_CMD_EXPORT_GET ||
+	       g->cmd == TELEPAGE_CMD_LINK_GET || g->cmd == TELEPAGE_CMD_UFFD_GET;
+}
+
 static void count_event(const struct tp_event *ev, void *arg)
 {
 	++*(unsigned int *)arg;
@@ -230,7 +270,8 @@ static bool attempt(const struct fz_good *g, unsigned int nth, struct fn_count *
 			c->wrong++;
 		}
 	}
-	if (spent)
+	/* who only looks finds it as it was */
+	if (spent && !is_look(g))
 		prepare(g);
 	return !spent;
 }
@@ -248,6 +289,13 @@ static void test_one(const struct fz_good *g)
 	fn_report(g->name, &c, true);
 }
 
+static const char *part;
+
+bool fn_wanted(const char *name)
+{
+	return !part || strstr(name, part);
+}
+
 static unsigned int references(void)
 {
 	char n[32];
@@ -259,6 +307,7 @@ int main(int argc, char **argv)
 {
 	unsigned int i, held;
 
+	part = argv[1];
 	tk_init();
 	if (!fn_set_up()) {
 		puts("1..0 # SKIP this kernel cannot let allocations fail");
@@ -270,14 +319,14 @@ int main(int argc, char **argv)
 	held = references();
 	fz_witness_open();
 	for (i = 0; i < fz_nr_goods; i++)
-		if (argc < 2 || strstr(fz_goods[i].name, argv[1]))
+		if (fn_wanted(fz_goods[i].name))
 			test_one(&fz_goods[i]);
 	tap_ok(fz_witness_close(), "the region that filled all the while has every page");
 	fn_test_files();
 	tap_str(fn_state(), "", "nothing is left of all that");
 	if (!tap_ok(tk_until(references() == held), "nor does anything hold the module"))
 		tap_note("%u references, %u before", references(), held);
-	if (argc < 2)
+	if (fn_wanted("load of the module"))
 		fn_test_load("/lab/telepage.ko");
 	return tap_done();
 }

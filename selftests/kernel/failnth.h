@@ -35,6 +35,12 @@ struct fn_count {
 	bool ended;		/* at last it went through */
 };
 
+/* results come from one file, which counts them */
+bool fn_ok(bool good, const char *what);
+__attribute__((format(printf, 1, 2)))
+void fn_note(const char *fmt, ...);
+/* is this what is to be tried? */
+bool fn_wanted(const char *name);
 /* asserts that all of it is as it should be, and that something did fail */
 void fn_report(const char *what, const struct fn_count *c, bool can_fail);
 

@@ -100,17 +100,3 @@ bool fn_honest(int err)
 	/* EFAULT: a copy */
 	return err == -ENOMEM || err == -ENOBUFS || err == -EFAULT;
 }
-
-void fn_report(const char *what, const struct fn_count *c, bool can_fail)
-{
-	bool good = c->ended && !c->strange && !c->changed && !c->wrong && !c->undone &&
-		    (c->failures || !can_fail);
-
-	tap_ok(good, "%s: %u failures, %u refused, %u done all the same, %u without an answer; "
-	       "nothing changed by a refusal, no page wrong", what, c->failures, c->refused,
-	       c->taken, c->unknown);
-	if (!good)
-		tap_note("%s: %u strange errors, %u changes by a refusal, %u times wrong pages, "
-			 "%u times not to be undone%s", what, c->strange, c->changed, c->wrong,
-			 c->undone, c->ended ? "" : ", never through");
-}
