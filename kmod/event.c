@@ -3,10 +3,22 @@
  * event.c - multicast events
  *
  * An event is a hint: who missed one (ENOBUFS) dumps. So a failure to send it is
- * no error.
+ * no error, as long as who listens is told of it.
  */
+#include <net/net_namespace.h>
 #include "netlink.h"
 #include "telepage.h"
+
+/* There was no memory for an event. */
+static void tp_event_missed(void)
+{
+	struct net *net;
+
+	rcu_read_lock();
+	for_each_net_rcu(net)
+		genl_set_err(&tp_family, net, 0, TP_MCGRP_EVENTS, -ENOBUFS);
+	rcu_read_unlock();
+}
 
 static void tp_event_send(enum telepage_event kind, int noun, const char *name, bool has_link,
 			  u32 link, u32 lane, int err, const char *reason)
@@ -14,8 +26,10 @@ static void tp_event_send(enum telepage_event kind, int noun, const char *name, 
 	struct sk_buff *skb = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	void *hdr;
 
-	if (!skb)
+	if (!skb) {
+		tp_event_missed();
 		return;
+	}
 	hdr = genlmsg_put(skb, 0, 0, &tp_family, 0, TELEPAGE_CMD_EVENT);
 	if (!hdr || nla_put_u32(skb, TELEPAGE_A_EVENT_KIND, kind) ||
 	    (name && nla_put_string(skb, noun, name)) ||

@@ -80,19 +80,22 @@ int tp_nl_reply(struct genl_info *info, size_t size,
 		int (*fill)(struct sk_buff *skb, void *obj), void *obj)
 {
 	struct sk_buff *skb = genlmsg_new(size, GFP_KERNEL);
-	void *hdr;
-	int err;
 
-	if (!skb)
-		return -ENOMEM;
-	hdr = genlmsg_put_reply(skb, info, &tp_family, 0, info->genlhdr->cmd);
-	err = hdr ? fill(skb, obj) : -EMSGSIZE;
+	return skb ? tp_nl_reply_in(skb, info, fill, obj) : -ENOMEM;
+}
+
+int tp_nl_reply_in(struct sk_buff *room, struct genl_info *info,
+		   int (*fill)(struct sk_buff *skb, void *obj), void *obj)
+{
+	void *hdr = genlmsg_put_reply(room, info, &tp_family, 0, info->genlhdr->cmd);
+	int err = hdr ? fill(room, obj) : -EMSGSIZE;
+
 	if (err) {
-		nlmsg_free(skb);
+		nlmsg_free(room);
 		return err;
 	}
-	genlmsg_end(skb, hdr);
-	return genlmsg_reply(skb, info);
+	genlmsg_end(room, hdr);
+	return genlmsg_reply(room, info);
 }
 
 int tp_nl_dump_one(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd,

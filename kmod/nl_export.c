@@ -101,21 +101,20 @@ static const char *tp_nl_export_peer(struct genl_info *info)
 	return a ? nla_data(a) : "";
 }
 
-static int tp_nl_export_file(struct genl_info *info, const char *name)
+static struct tp_export *tp_nl_export_file(struct genl_info *info, const char *name)
 {
 	struct nlattr **a = info->attrs;
 	u64 offset = 0, size = 0, end;
 	struct tp_content what = { 0 };
-	struct tp_export *ex;
+	struct tp_export *ex = ERR_PTR(-EINVAL);
 	struct file *file;
 	loff_t isize;
-	int err = -EINVAL;
 
 	file = fget(nla_get_u32(a[TELEPAGE_A_EXPORT_FD]));
 	if (!file) {
 		NL_SET_ERR_MSG_ATTR(info->extack, a[TELEPAGE_A_EXPORT_FD],
 				    "there is no such descriptor");
-		return -EBADF;
+		return ERR_PTR(-EBADF);
 	}
 	if (!S_ISREG(file_inode(file)->i_mode) && !S_ISBLK(file_inode(file)->i_mode)) {
 		NL_SET_ERR_MSG(info->extack, "only a file or a block device can be exported");
@@ -150,17 +149,13 @@ static int tp_nl_export_file(struct genl_info *info, const char *name)
 	what.offset = offset;
 	what.size = size;
 	ex = tp_export_new(name, tp_nl_export_peer(info), &what, info->extack);
-	if (IS_ERR(ex)) {
-		err = PTR_ERR(ex);
-		goto out;
-	}
-	return tp_nl_reply(info, TP_EXPORT_MSG, tp_nl_fill_export, ex);
 out:
-	fput(file);
-	return err;
+	if (IS_ERR(ex))
+		fput(file);
+	return ex;
 }
 
-static int tp_nl_export_region(struct genl_info *info, const char *name)
+static struct tp_export *tp_nl_export_region(struct genl_info *info, const char *name)
 {
 	struct nlattr *a = info->attrs[TELEPAGE_A_EXPORT_REGION];
 	struct tp_region *r = tp_region_find(nla_data(a));
@@ -171,27 +166,24 @@ static int tp_nl_export_region(struct genl_info *info, const char *name)
 		if (r)
 			tp_region_put(r);
 		NL_SET_ERR_MSG_ATTR(info->extack, a, "no region of this name");
-		return -ENOENT;
+		return ERR_PTR(-ENOENT);
 	}
 	what.size = i_size_read(&r->inode);
 	ex = tp_export_new(name, tp_nl_export_peer(info), &what, info->extack);
 	tp_region_put(r);
-	if (IS_ERR(ex))
-		return PTR_ERR(ex);
-	return tp_nl_reply(info, TP_EXPORT_MSG, tp_nl_fill_export, ex);
+	return ex;
 }
 
-static int tp_nl_export_mm(struct genl_info *info, const char *name, struct tp_mm *m)
+static struct tp_export *tp_nl_export_mm(struct genl_info *info, const char *name,
+					 struct tp_mm *m)
 {
 	struct tp_content what = { .mm = m, .size = (u64)m->nr_pages << PAGE_SHIFT };
 	struct tp_export *ex;
 
 	ex = tp_export_new(name, tp_nl_export_peer(info), &what, info->extack);
-	if (IS_ERR(ex)) {
+	if (IS_ERR(ex))
 		tp_mm_free(m);
-		return PTR_ERR(ex);
-	}
-	return tp_nl_reply(info, TP_EXPORT_MSG, tp_nl_fill_export, ex);
+	return ex;
 }
 
 int tp_nl_export_new(struct sk_buff *skb, struct genl_info *info)
@@ -199,6 +191,8 @@ int tp_nl_export_new(struct sk_buff *skb, struct genl_info *info)
 	struct nlattr **a = info->attrs;
 	struct tp_mm *m = NULL;
 	const char *name, *bad;
+	struct tp_export *ex;
+	struct sk_buff *room;
 	int err;
 
 	if (!a[TELEPAGE_A_EXPORT_NAME] ||
@@ -220,17 +214,26 @@ int tp_nl_export_new(struct sk_buff *skb, struct genl_info *info)
 		if (IS_ERR(m))
 			return PTR_ERR(m);
 	}
-	if (mutex_lock_killable(&tp_ctl_mutex)) {
+	room = genlmsg_new(TP_EXPORT_MSG, GFP_KERNEL);
+	err = room ? mutex_lock_killable(&tp_ctl_mutex) : -ENOMEM;
+	if (err) {
+		nlmsg_free(room);
 		if (m)
 			tp_mm_free(m);
-		return -EINTR;
+		return err;
 	}
 	if (m)
-		err = tp_nl_export_mm(info, name, m);
+		ex = tp_nl_export_mm(info, name, m);
 	else if (a[TELEPAGE_A_EXPORT_FD])
-		err = tp_nl_export_file(info, name);
+		ex = tp_nl_export_file(info, name);
 	else
-		err = tp_nl_export_region(info, name);
+		ex = tp_nl_export_region(info, name);
+	if (IS_ERR(ex)) {
+		err = PTR_ERR(ex);
+		nlmsg_free(room);
+	} else {
+		err = tp_nl_reply_in(room, info, tp_nl_fill_export, ex);
+	}
 	mutex_unlock(&tp_ctl_mutex);
 	return err;
 }
@@ -275,14 +278,21 @@ static int tp_do_export_serve(struct tp_export *ex, struct genl_info *info)
 {
 	struct nlattr *a = info->attrs[TELEPAGE_A_EXPORT_LINK];
 	struct tp_link *link = a ? tp_link_find(nla_get_u32(a)) : NULL;
+	struct sk_buff *room;
 	int err;
 
 	if (!link) {
 		NL_SET_ERR_MSG(info->extack, "no such link");
 		return a ? -ENOENT : -EINVAL;
 	}
+	room = genlmsg_new(TP_EXPORT_MSG, GFP_KERNEL);
+	if (!room)
+		return -ENOMEM;
 	err = tp_export_serve(ex, link, info->extack);
-	return err ?: tp_do_export_get(ex, info);
+	if (!err)
+		return tp_nl_reply_in(room, info, tp_nl_fill_export, ex);
+	nlmsg_free(room);
+	return err;
 }
 
 int tp_nl_export_serve(struct sk_buff *skb, struct genl_info *info)
@@ -292,9 +302,16 @@ int tp_nl_export_serve(struct sk_buff *skb, struct genl_info *info)
 
 static int tp_do_export_round(struct tp_export *ex, struct genl_info *info)
 {
-	int err = tp_export_round(ex, info->extack);
+	struct sk_buff *room = genlmsg_new(TP_EXPORT_MSG, GFP_KERNEL);
+	int err;
 
-	return err ?: tp_do_export_get(ex, info);
+	if (!room)
+		return -ENOMEM;
+	err = tp_export_round(ex, info->extack);
+	if (!err)
+		return tp_nl_reply_in(room, info, tp_nl_fill_export, ex);
+	nlmsg_free(room);
+	return err;
 }
 
 int tp_nl_export_round(struct sk_buff *skb, struct genl_info *info)

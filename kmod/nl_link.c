@@ -104,14 +104,24 @@ static int tp_nl_link_do(struct genl_info *info,
 int tp_nl_link_new(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr *peer = info->attrs[TELEPAGE_A_LINK_PEER];
+	struct sk_buff *room = genlmsg_new(TP_LINK_MSG, GFP_KERNEL);
 	struct tp_link *link;
-	int err;
+	int err = -EINTR;
 
+	if (!room)
+		return -ENOMEM;
 	if (mutex_lock_killable(&tp_ctl_mutex))
-		return -EINTR;
+		goto out;
 	link = tp_link_new(peer ? nla_data(peer) : "", info->extack);
-	err = IS_ERR(link) ? PTR_ERR(link) : tp_nl_reply(info, TP_LINK_MSG, tp_nl_fill_link, link);
+	if (IS_ERR(link)) {
+		err = PTR_ERR(link);
+	} else {
+		err = tp_nl_reply_in(room, info, tp_nl_fill_link, link);
+		room = NULL;
+	}
 	mutex_unlock(&tp_ctl_mutex);
+out:
+	nlmsg_free(room);
 	return err;
 }
 

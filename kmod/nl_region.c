@@ -98,9 +98,10 @@ int tp_nl_region_new(struct sk_buff *skb, struct genl_info *info)
 	u32 mode = 0600;
 	kuid_t uid = GLOBAL_ROOT_UID;
 	kgid_t gid = GLOBAL_ROOT_GID;
+	struct sk_buff *room;
 	struct tp_region *r;
 	const char *bad;
-	int err;
+	int err = -EINTR;
 
 	if (!a[TELEPAGE_A_REGION_NAME] || !a[TELEPAGE_A_REGION_SIZE])
 		return tp_nl_invalid(info, "a region needs a name and a size");
@@ -118,13 +119,22 @@ int tp_nl_region_new(struct sk_buff *skb, struct genl_info *info)
 	if (!uid_valid(uid) || !gid_valid(gid))
 		return tp_nl_invalid(info, "no such owner");
 
+	room = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!room)
+		return -ENOMEM;
 	if (mutex_lock_killable(&tp_ctl_mutex))
-		return -EINTR;
+		goto out;
 	r = tp_region_new(nla_data(a[TELEPAGE_A_REGION_NAME]),
 			  nla_get_u64(a[TELEPAGE_A_REGION_SIZE]), mode, uid, gid, info->extack);
-	err = IS_ERR(r) ? PTR_ERR(r) :
-			  tp_nl_reply(info, NLMSG_DEFAULT_SIZE, tp_nl_fill_region, r);
+	if (IS_ERR(r)) {
+		err = PTR_ERR(r);
+	} else {
+		err = tp_nl_reply_in(room, info, tp_nl_fill_region, r);
+		room = NULL;
+	}
 	mutex_unlock(&tp_ctl_mutex);
+out:
+	nlmsg_free(room);
 	return err;
 }
 

@@ -323,10 +323,11 @@ int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **ext
 			NL_SET_ERR_MSG(extack, "an offset is too large");
 			return -EINVAL;
 		}
-		if (e->digests && !tp_digest_known()) {
+		err = e->digests ? tp_digest_get() : 0;
+		if (err == -EOPNOTSUPP)
 			NL_SET_ERR_MSG(extack, "this kernel has no SHA-256 for the digests");
-			return -EOPNOTSUPP;
-		}
+		if (err)
+			return err;
 	}
 	err = tp_origin_check_file(r, file, extack) ?: tp_origin_make(r);
 	for (i = 0; replace && i < nr && !err; i++)

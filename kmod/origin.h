@@ -118,7 +118,7 @@ void tp_plan_planned(struct tp_region *r, u64 pages);
 
 /* origin_read.c */
 void tp_reader_work(struct work_struct *work);
-bool tp_digest_known(void);
+int tp_digest_get(void);
 void tp_digest_exit(void);
 
 #endif /* TP_ORIGIN_H */

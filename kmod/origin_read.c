@@ -21,27 +21,31 @@
 static struct crypto_shash *tp_digest;
 
 /**
- * tp_digest_known - can digests be verified?
+ * tp_digest_get - have what verifies digests
  *
  * Context: sleeps; under tp_ctl_mutex.
+ * Return: 0, -EOPNOTSUPP: this kernel has none; -ENOMEM, -EINTR.
  */
-bool tp_digest_known(void)
+int tp_digest_get(void)
 {
 	struct crypto_shash *tfm;
 
-	if (!tp_digest) {
-		/*
-		 * The fastest that the machine has of it. The slowest is built in, so nothing
-		 * is loaded for want of one: ask for what there is.
-		 */
-		request_module("crypto-sha256");
-		tfm = crypto_alloc_shash("sha256", 0, 0);
-		if (!IS_ERR(tfm) && crypto_shash_digestsize(tfm) == TELEPAGE_DIGEST_SIZE)
-			tp_digest = tfm;
-		else if (!IS_ERR(tfm))
-			crypto_free_shash(tfm);
+	if (tp_digest)
+		return 0;
+	/*
+	 * The fastest that the machine has of it. The slowest is built in, so nothing
+	 * is loaded for want of one: ask for what there is.
+	 */
+	request_module("crypto-sha256");
+	tfm = crypto_alloc_shash("sha256", 0, 0);
+	if (IS_ERR(tfm))
+		return PTR_ERR(tfm) == -ENOENT ? -EOPNOTSUPP : PTR_ERR(tfm);
+	if (crypto_shash_digestsize(tfm) != TELEPAGE_DIGEST_SIZE) {
+		crypto_free_shash(tfm);
+		return -EOPNOTSUPP;
 	}
-	return tp_digest;
+	tp_digest = tfm;
+	return 0;
 }
 
 void tp_digest_exit(void)

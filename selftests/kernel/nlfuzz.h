@@ -5,7 +5,7 @@
  * Three parts: nlfuzz_msg.c builds, sends and takes apart messages, and asks the
  * kernel which operations and attributes there are; nlfuzz_world.c makes the
  * objects that messages speak of, and one good message or more for each operation;
- * nlfuzz.c spoils them.
+ * nlfuzz.c spoils them. failnth.c sends them as they are, while memory runs out.
  */
 #ifndef TELEPAGE_NLFUZZ_H
 #define TELEPAGE_NLFUZZ_H
@@ -68,6 +68,7 @@ bool fz_splice(struct fz_msg *m, const struct fz_place *p, size_t old, const voi
 
 struct fz_answer {
 	int error;		/* 0, a negative errno, or FZ_SILENT */
+	int lost;		/* of FZ_SILENT: the errno of who listened */
 	bool words;		/* the kernel said why */
 	char why[160];
 };
@@ -79,6 +80,9 @@ struct fz_answer fz_send(int fd, const struct fz_msg *m);
 /* the same with another version, other flags of the header, and @cut of it left out */
 struct fz_answer fz_send_as(int fd, const struct fz_msg *m, uint8_t version, uint16_t flags,
 			    bool no_header);
+/* its two halves: why it cannot be sent, or 0; and the answer */
+int fz_say(int fd, const struct fz_msg *m);
+struct fz_answer fz_hear(int fd);
 /* ends the program when fz_send() does not come back */
 void fz_watch(void);
 
@@ -130,6 +134,12 @@ bool fz_witness_hurt(const struct fz_msg *m);
 void fz_world_open(void);
 /* deletes all objects but the witness's; false when something cannot be */
 bool fz_world_close(void);
+
+/*
+ * Reads all that can be read of what messages speak of: how many pages are wrong?
+ * @new: a bit for each page of "fz-new" that is to have content.
+ */
+unsigned long fz_world_wrong(uint32_t new);
 
 /* values that mean something in this world */
 uint32_t fz_some_u32(void);

@@ -228,8 +228,10 @@ static struct fz_answer hear(int fd, void (*fn)(struct nlattr *head, int len))
 		ssize_t n = recv(fd, rx, sizeof(rx), 0);
 		struct nlmsghdr *h = (void *)rx;
 
-		if (n < 0)
+		if (n < 0) {
+			a.lost = errno;
 			return a;
+		}
 		for (; NLMSG_OK(h, (size_t)n); h = NLMSG_NEXT(h, n)) {
 			if (h->nlmsg_seq != seq)
 				continue;
@@ -251,8 +253,8 @@ static struct fz_answer hear(int fd, void (*fn)(struct nlattr *head, int len))
 	}
 }
 
-static bool speak(int fd, uint16_t to, const struct fz_msg *m, uint8_t version, uint16_t flags,
-		  bool no_header)
+static int speak(int fd, uint16_t to, const struct fz_msg *m, uint8_t version, uint16_t flags,
+		 bool no_header)
 {
 	struct nlmsghdr h = { .nlmsg_type = to, .nlmsg_flags = NLM_F_REQUEST | flags,
 			      .nlmsg_seq = ++seq };
@@ -271,7 +273,7 @@ static bool speak(int fd, uint16_t to, const struct fz_msg *m, uint8_t version, 
 	busy_cmd = m->cmd ?: 255;
 	n = sendmsg(fd, &msg, 0);
 	busy_cmd = 0;
-	return n == (ssize_t)h.nlmsg_len;
+	return n == (ssize_t)h.nlmsg_len ? 0 : n < 0 ? -errno : -EMSGSIZE;
 }
 
 struct fz_answer fz_send_as(int fd, const struct fz_msg *m, uint8_t version, uint16_t flags,
@@ -279,13 +281,24 @@ struct fz_answer fz_send_as(int fd, const struct fz_msg *m, uint8_t version, uin
 {
 	struct fz_answer none = { .error = FZ_SILENT, .why = "it cannot be sent" };
 
-	return speak(fd, family, m, version, flags, no_header) ? hear(fd, NULL) : none;
+	return speak(fd, family, m, version, flags, no_header) ? none : hear(fd, NULL);
 }
 
 struct fz_answer fz_send(int fd, const struct fz_msg *m)
 {
 	return fz_send_as(fd, m, TELEPAGE_FAMILY_VERSION, NLM_F_ACK | (m->dump ? NLM_F_DUMP : 0),
 			  false);
+}
+
+int fz_say(int fd, const struct fz_msg *m)
+{
+	return speak(fd, family, m, TELEPAGE_FAMILY_VERSION,
+		     NLM_F_ACK | (m->dump ? NLM_F_DUMP : 0), false);
+}
+
+struct fz_answer fz_hear(int fd)
+{
+	return hear(fd, NULL);
 }
 
 /* ---- what there is ---- */
@@ -378,10 +391,10 @@ void fz_learn(void)
 
 	fz_begin(m, CTRL_CMD_GETFAMILY, false);
 	fz_str(m, CTRL_ATTR_FAMILY_NAME, TELEPAGE_FAMILY_NAME);
-	if (!speak(fd, GENL_ID_CTRL, m, 1, NLM_F_ACK, false) || hear(fd, learn_family).error)
+	if (speak(fd, GENL_ID_CTRL, m, 1, NLM_F_ACK, false) || hear(fd, learn_family).error)
 		tk_die("the kernel does not know the family");
 	m->cmd = CTRL_CMD_GETPOLICY;
-	if (!speak(fd, GENL_ID_CTRL, m, 1, NLM_F_DUMP, false) || hear(fd, learn_policy).error)
+	if (speak(fd, GENL_ID_CTRL, m, 1, NLM_F_DUMP, false) || hear(fd, learn_policy).error)
 		tk_die("the kernel does not tell its policies");
 	fz_close(fd);
 	free(m);

@@ -336,6 +336,70 @@ bool fz_world_close(void)
 	return good;
 }
 
+static bool page_is(const uint8_t *page, unsigned long i, bool full)
+{
+	return full ? tk_is_page(page, IMAGE, i) : tk_is_zero(page, TK_PAGE);
+}
+
+static unsigned long region_wrong(const struct tp_region *r, uint32_t full)
+{
+	int fd = tk_open(r->name, O_RDONLY);
+	unsigned long i, wrong = 0;
+	uint8_t page[TK_PAGE];
+
+	for (i = 0; i < PAGES; i++) {
+		ssize_t n = pread(fd, page, TK_PAGE, i * TK_PAGE);
+
+		if (n < 0 && errno == EIO && r->state == TELEPAGE_REGION_ABANDONED)
+			continue;
+		wrong += n != TK_PAGE || !page_is(page, i, full & 1U << i);
+	}
+	close(fd);
+	return wrong;
+}
+
+static unsigned long vmm_wrong(const struct vmm *v)
+{
+	return vmm_do(v, VMM_CHECK, 0, PAGES / 2, IMAGE) != 0 ||
+	       vmm_do(v, VMM_NONZERO, PAGES / 2, PAGES / 2, 0);
+}
+
+unsigned long fz_world_wrong(uint32_t new)
+{
+	const uint32_t all = (1U << PAGES) - 1, half = all >> PAGES / 2;
+	struct tp_region_list l;
+	unsigned long wrong = 0;
+	struct tp_uffd bridge;
+	size_t i;
+
+	tk_ok(tp_region_dump(tk_nl, &l), "dump");
+	for (i = 0; i < l.n; i++) {
+		const char *name = l.v[i].name;
+
+		if (!strcmp(name, "fz-here")) {
+			wrong += region_wrong(&l.v[i], half);
+		} else if (!strcmp(name, "fz-fills")) {
+			wrong += region_wrong(&l.v[i], all);
+		} else if (!strcmp(name, "fz-more")) {
+			wrong += region_wrong(&l.v[i], 0);
+		} else if (!strcmp(name, "fz-new")) {
+			/* nobody sees a page before the source has said that it is the last round */
+			if (l.v[i].live) {
+				tk_ok(tp_export_round(tk_nl, "fz-live", NULL), "round");
+				tk_ok(tp_region_freeze(tk_nl, "fz-here"), "freeze");
+			}
+			wrong += region_wrong(&l.v[i], new);
+		}
+	}
+	tp_region_list_free(&l);
+	/* one whose faults nobody serves waits for ever */
+	if (w.has_vmm[0] && !tp_uffd_get(tk_nl, "fz-vmm", &bridge))
+		wrong += vmm_wrong(&w.vmm[0]);
+	if (w.has_vmm[1])
+		wrong += vmm_wrong(&w.vmm[1]);
+	return wrong;
+}
+
 /* ---- good messages ---- */
 
 static void region_new(struct fz_msg *m)

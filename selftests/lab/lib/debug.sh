@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The kernel that looks for bugs: Debian's source of the newest kernel we test
-# on, with debug.config. It is built here, as no Debian package has KASAN.
+# The kernels that look for bugs: Debian's source of the newest kernel we test
+# on, with debug.config, and for data races with kcsan.config on top of it, as one
+# kernel cannot have KASAN and KCSAN. They are built here, as no Debian package has
+# either.
 
-# debug_entry: the cache entry for this configuration, if there is one. The
+# debug_configs KVER: what is merged, in this order; a later line counts.
+debug_configs() {
+	echo "$LAB/debug.config"
+	[ "$1" = debug ] || echo "$LAB/$1.config"
+}
+
+# debug_entry KVER: the cache entry for this configuration, if there is one. The
 # version of the source is in the name, too, but what is there is good: looking
 # whether there is a newer one would take the network.
 debug_entry() {
-	find "$CACHE" -maxdepth 1 -name "debug-*-$(debug_hash)" 2>/dev/null | sort -V | tail -n 1
+	find "$CACHE" -maxdepth 1 -name "$1-*-$(debug_hash "$1")" 2>/dev/null | sort -V | tail -n 1
 }
 
 debug_hash() {
 	{
-		cat "$LAB/debug.config"
+		debug_configs "$1" | xargs -d '\n' cat
 		# Raise this when the making below changes.
 		echo 1
 	} | hash_of
 }
 
-# debug_open SUITE: builds it if need be, and sets KERNEL.
+# debug_open KVER SUITE: builds it if need be, and sets KERNEL.
 debug_open() {
-	local suite=$1 tool apt version
+	local kver=$1 suite=$2 tool apt version
 
-	KERNEL=$(debug_entry)
+	KERNEL=$(debug_entry "$kver")
 	[ -z "$KERNEL" ] || return 0
-	say "building the debug kernel: once, 35 minutes of processor time ('lab fetch debug' does only this)"
+	say "building the $kver kernel: once, 35 minutes of processor time ('lab fetch $kver' does only this)"
 	for tool in flex bison bc lz4 gcc make perl; do
 		command -v "$tool" >/dev/null ||
 			die "$tool is missing; '$LAB/deps flex bison bc lz4 perl' installs what building a kernel takes"
@@ -33,9 +41,9 @@ debug_open() {
 	apt_open "$apt" "$suite"
 	version=$(debug_version "$apt" "$suite")
 	[ -n "$version" ] || die "no $DEBUG_SOURCE in $suite"
-	cache_entry "debug-${version%%~*}-$(debug_hash)" debug_make "$apt" "$version"
+	cache_entry "$kver-${version%%~*}-$(debug_hash "$kver")" debug_make "$kver" "$apt" "$version"
 	rm -rf "$apt"
-	KERNEL=$(debug_entry)
+	KERNEL=$(debug_entry "$kver")
 }
 DEBUG_SOURCE=linux-source-6.12
 
@@ -44,17 +52,17 @@ debug_version() {
 }
 
 debug_make() {
-	local dir=$1 apt=$2 version=$3 source=$1/source
+	local dir=$1 kver=$2 apt=$3 version=$4 source=$1/source
 
 	apt_unpack "$apt" "$dir/package" "$DEBUG_SOURCE=$version"
 	mkdir "$source"
 	tar -xf "$dir/package/usr/src/$DEBUG_SOURCE.tar.xz" -C "$source" --strip-components=1
 	rm -rf "$dir/package"
-	debug_configure "$source"
+	debug_configure "$kver" "$source"
 	# Others are at work on this machine meanwhile.
 	nice make -C "$source" -s -j"$(nproc)" bzImage modules >"$dir/build.log" 2>&1 || {
 		tail -n 20 "$dir/build.log" >&2
-		die "the debug kernel does not build"
+		die "the $kver kernel does not build"
 	}
 	rm "$dir/build.log"
 	debug_lay_out "$dir" "$source"
@@ -64,24 +72,25 @@ debug_make() {
 # What was asked for and did not come to be would be missed by nobody: KASAN
 # went away like that once.
 debug_configure() {
-	local source=$1 line
+	local kver=$1 source=$2 line
+	local -a configs
 
+	mapfile -t configs < <(debug_configs "$kver")
 	(
 		cd "$source" &&
 			make -s tinyconfig &&
-			scripts/kconfig/merge_config.sh -m .config "$LAB/debug.config" &&
+			scripts/kconfig/merge_config.sh -m .config "${configs[@]}" &&
 			make -s olddefconfig
 	) >"$source/configure.log" 2>&1 || {
 		cat "$source/configure.log" >&2
-		die "cannot configure the debug kernel"
+		die "cannot configure the $kver kernel"
 	}
 	while read -r line; do
 		case $line in
-		'' | '#'*) continue ;;
-		*=n) ! grep -q "^${line%n}" "$source/.config" || die "the debug kernel cannot have $line" ;;
-		*) grep -qxF "$line" "$source/.config" || die "the debug kernel cannot have $line" ;;
+		*=n) ! grep -q "^${line%n}" "$source/.config" || die "the $kver kernel cannot have $line" ;;
+		*) grep -qxF "$line" "$source/.config" || die "the $kver kernel cannot have $line" ;;
 		esac
-	done <"$LAB/debug.config"
+	done < <(awk -F= '/^CONFIG_/ { last[$1] = $0 } END { for (i in last) print last[i] }' "${configs[@]}")
 }
 
 # The same places as the kernels that come as packages have, see kernel_lay_out.

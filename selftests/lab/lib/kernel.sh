@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # The kernels: Debian's cloud flavour, image and headers of one version; and
-# "debug", which we build, see debug.sh.
+# "debug" and "kcsan", which we build, see debug.sh.
 
 # "KVER SUITE [COMPILER]" of each kernel the lab knows; the last is the default. One
 # with a compiler is too new for this machine's own, see toolchain.sh.
-KERNELS='debug bookworm-backports
+KERNELS='kcsan bookworm-backports
+debug bookworm-backports
 7.2 sid gcc-16
 6.1 bookworm
 6.12 bookworm-backports'
+
+# kernel_built KVER: is it one that we build?
+kernel_built() { [ "$1" = debug ] || [ "$1" = kcsan ]; }
 
 kernel_default() { printf '%s\n' "$KERNELS" | tail -n 1 | cut -d' ' -f1; }
 
@@ -23,7 +27,7 @@ kernel_suite() {
 kernel_compiler() { printf '%s\n' "$KERNELS" | sed -n "s/^$1 [^ ]* //p"; }
 
 # Those that are fetched without being asked for: they need only to be unpacked.
-kernels_usual() { printf '%s\n' "$KERNELS" | awk '$1 != "debug" && NF == 2 { print $1 }'; }
+kernels_usual() { printf '%s\n' "$KERNELS" | awk '$1 != "debug" && $1 != "kcsan" && NF == 2 { print $1 }'; }
 
 # kernel_open KVER: fetches it if need be, and sets KERNEL and RELEASE; and GUEST,
 # the kernel for guests in the hosts: nothing of ours runs in them, so the debug
@@ -33,9 +37,9 @@ kernel_open() {
 
 	suite=$(kernel_suite "$1") || exit
 	root_open
-	if [ "$1" = debug ]; then
+	if kernel_built "$1"; then
 		kernel_open "$(kernel_default)"
-		debug_open "$suite"
+		debug_open "$1" "$suite"
 	else
 		KERNEL=$CACHE/kernel-$1
 		[ -d "$KERNEL" ] || say "fetching kernel $1 (once)"
@@ -49,12 +53,12 @@ kernel_open() {
 kernel_release() {
 	local entry=$CACHE/kernel-$1
 
-	[ "$1" != debug ] || entry=$(debug_entry)
+	! kernel_built "$1" || entry=$(debug_entry "$1")
 	cat "$entry/release" 2>/dev/null
 }
 
 # kernel_slow KVER: how many times longer things may take.
-kernel_slow() { [ "$1" = debug ] && echo 4 || echo 1; }
+kernel_slow() { kernel_built "$1" && echo 4 || echo 1; }
 
 kernel_make() {
 	local dir=$1 kver=$2 suite=$3 release version kbuild meta compiler

@@ -35,6 +35,7 @@ verdict_of() {
 	case ${VERDICT[$host]:-} in
 	'verdict ok') ;;
 	'verdict stuck') verdict_worse "$EXIT_KERNEL" "host $host could not end its processes or let go of its disk" ;;
+	'verdict held') verdict_worse "$EXIT_KERNEL" "telepage on host $host does not let go, or lost memory, see its console" ;;
 	'setup '*) verdict_worse "$EXIT_SETUP" "host $host: ${VERDICT[$host]#setup }" ;;
 	*)
 		if verdict_was_reset "$host"; then
