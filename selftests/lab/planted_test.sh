@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# tier: full
+# tier: all
 # Do the kernels that look for bugs find them? A module with one bug of each class
 # (planted/), a boot for each, as a kernel that complained once looks less closely
 # from then on; and one without a bug. A kernel that has not been built is skipped:
