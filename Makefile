@@ -91,7 +91,7 @@ lint:
 
 # what building and the lab need from the distribution, installed when missing
 deps:
-	@selftests/lab/deps pkg-config libnl-genl-3-dev libjansson-dev libgnutls28-dev
+	@selftests/lab/deps pkg-config libnl-genl-3-dev libjansson-dev libgnutls28-dev libzstd-dev
 
 # what the tests on this machine need besides: the fuzzer, the agents' VMs and lines
 check-deps: deps

@@ -19,7 +19,8 @@
  *   move_dst.c    its destination, move_dst_undo.c back, move_dst_end.c from commit on
  *   move_ops.c    what a destination is asked   serve.c      exports for importers
  *   import.c      export names of a peer as regions here
- *   qmp.c qmp_ram.c  talking to QEMU            relay.c devstate.c  device state
+ *   qmp.c qmp_ram.c  talking to QEMU            relay.c devstate.c  device state,
+ *                 zstream.c packed on its way
  *   hook.c        the operator's script         journal.c  surviving ourselves
  *   warm.c        opens TCP's windows          file.c     small files
  *   unix.c        sockets of this host

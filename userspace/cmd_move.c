@@ -137,13 +137,14 @@ static void show_state(struct view *v, json_t *msg)
 
 static void show_running(struct view *v, json_t *r)
 {
-	char line[512], size[TP_FMT_LEN];
+	char line[512], size[TP_FMT_LEN], wire[TP_FMT_LEN];
 
 	if (json_object_get(r, "switch_ms"))
-		snprintf(line, sizeof(line), "%s: runs at %s as %s after %llu ms (%s of device state)",
+		snprintf(line, sizeof(line), "%s: runs at %s as %s after %llu ms (%s of device state, %s on the wire)",
 			 v->vm, str(r, "to"), str(r, "as"),
 			 (unsigned long long)num(r, "switch_ms"),
-			 tp_fmt_size(size, sizeof(size), num(r, "state_bytes")));
+			 tp_fmt_size(size, sizeof(size), num(r, "state_bytes")),
+			 tp_fmt_size(wire, sizeof(wire), num(r, "state_wire_bytes")));
 	else
 		snprintf(line, sizeof(line), "%s: runs at %s as %s", v->vm, str(r, "to"),
 			 str(r, "as"));

@@ -11,6 +11,7 @@ void devstate_init(struct devstate *s)
 {
 	s->warm = NULL;
 	s->fd = -1;
+	s->code = RELAY_PLAIN;
 	s->relay = NULL;
 }
 

@@ -15,6 +15,7 @@
 struct devstate {
 	struct warm *warm;
 	int fd;				/* -1: there is none, or the relay has it */
+	enum relay_code code;		/* of the relay, as both ends have agreed */
 	struct relay *relay;
 };
 

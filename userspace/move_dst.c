@@ -374,6 +374,8 @@ static void relay_ended(const char *err, void *arg)
 {
 	struct mdst *m = arg;
 	bool cut = relay_cut(m->devstate.relay);
+	const char *broken = relay_broken(m->devstate.relay);
+	char words[200];
 
 	m->devstate.relay = NULL;
 	unlink(m->incoming);
@@ -383,8 +385,11 @@ static void relay_ended(const char *err, void *arg)
 	 * Whether it is whole QEMU says, by the end mark in it. But one that was cut
 	 * off can come to nothing, and QEMU may wait for its end for long.
 	 */
-	if (cut && !m->loaded && (m->state == DST_INCOMING || m->state == DST_LOADING))
-		mdst_abort(m, "the connection for the device state was cut off");
+	if (!cut || m->loaded || (m->state != DST_INCOMING && m->state != DST_LOADING))
+		return;
+	if (broken)
+		snprintf(words, sizeof(words), "the device state cannot be unpacked: %s", broken);
+	mdst_abort(m, broken ? words : "the connection for the device state was cut off");
 }
 
 static void state_warm(const char *err, void *arg)
@@ -403,13 +408,14 @@ static void state_warm(const char *err, void *arg)
 		return;
 	}
 	m->devstate.fd = -1;
-	m->devstate.relay = relay_new(s, fd, relay_ended, m);
+	m->devstate.relay = relay_new(s, fd, m->devstate.code, relay_ended, m);
 }
 
 void move_dst_accept_state(int fd, json_t *first, const char *who)
 {
 	const char *token = json_string_value(json_object_get(first, "link"));
 	json_int_t warm = json_integer_value(json_object_get(first, "warm"));
+	json_t *zstd = json_object_get(first, "zstd");
 	struct plink *l = token ? plink_by_token(token) : NULL;
 	struct mdst *m = l && l->move[0] ? mdst_find(l->move) : NULL;
 
@@ -424,11 +430,17 @@ void move_dst_accept_state(int fd, json_t *first, const char *who)
 		close(fd);
 		return;
 	}
+	if (zstd && !json_is_boolean(zstd)) {
+		transport_answer(fd, "bad zstd");
+		close(fd);
+		return;
+	}
 	if (transport_answer(fd, NULL)) {
 		close(fd);
 		return;
 	}
 	m->devstate.fd = fd;
+	m->devstate.code = json_is_true(zstd) ? RELAY_UNPACK : RELAY_PLAIN;
 	m->devstate.warm = warm_receive(fd, warm, state_warm, m);
 }
 

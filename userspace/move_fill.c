@@ -83,6 +83,7 @@ static json_t *summary(struct msrc *m, const char *status)
 		json_object_set_new(obj, "prepare_ms", json_integer(m->t_stop - m->t_begin));
 		json_object_set_new(obj, "switch_ms", json_integer(m->t_running - m->t_stop));
 		json_object_set_new(obj, "state_bytes", json_integer(m->state_bytes));
+		json_object_set_new(obj, "state_wire_bytes", json_integer(m->state_wire_bytes));
 		if (m->goes_live)
 			json_object_set_new(obj, "live", msrc_live_summary(m));
 		/* each counted from the one before: where the switch-over's time went */
@@ -114,8 +115,10 @@ void msrc_fill(struct msrc *m)
 
 	m->t_running = now_ms();
 	msrc_journal(m);
-	if (m->devstate.relay)
+	if (m->devstate.relay) {
 		m->state_bytes = relay_out(m->devstate.relay);
+		m->state_wire_bytes = relay_wire(m->devstate.relay);
+	}
 	msrc_plan_keep(m);
 	msrc_quit(m);
 	for (i = 0, m->counters.total = 0; i < m->ram.nr; i++)

@@ -170,8 +170,9 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 	names = json_array();
 	for (i = 0; i < m->nr; i++)
 		json_array_append_new(names, json_string(m->region[i].name));
-	peer_answer(p, id, json_pack("{s:s, s:o, s:b, s:b}", "token", m->link->token, "regions",
-				     names, "live", m->live, "plan", mdst_plan_prepare(m, msg)));
+	peer_answer(p, id, json_pack("{s:s, s:o, s:b, s:b, s:b}", "token", m->link->token, "regions",
+				     names, "live", m->live, "plan", mdst_plan_prepare(m, msg),
+				     "zstd", 1));
 	return;
 undo:
 	unlink(m->args_path);

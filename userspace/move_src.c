@@ -236,6 +236,7 @@ static void prepared(json_t *msg, const char *err, void *arg)
 		return;
 	}
 	m->plans = json_is_true(json_object_get(msg, "plan"));
+	m->zstd = json_is_true(json_object_get(msg, "zstd"));
 	m->goes_live = m->mode != MOVE_POSTCOPY && json_is_true(json_object_get(msg, "live"));
 	if (m->mode != MOVE_POSTCOPY && !m->goes_live) {
 		msrc_failed(m, "%s: its telepage takes no memory while the VM runs: use --mode postcopy",
@@ -340,6 +341,7 @@ static void relay_ended(const char *err, void *arg)
 
 	/* its size; whether it arrived whole is for both QEMUs to say */
 	m->state_bytes = relay_out(m->devstate.relay);
+	m->state_wire_bytes = relay_wire(m->devstate.relay);
 	m->devstate.relay = NULL;
 	if (err)
 		msrc_note(m, "device state: %s", err);
@@ -359,8 +361,8 @@ static void state_warm(const char *err, void *arg)
 	/* whoever QEMU runs as owns its QMP socket and may connect here */
 	stat(m->qmp_path, &st);
 	m->devstate.fd = -1;
-	m->devstate.relay = relay_listen(m->state_sock, st.st_uid, st.st_gid, fd, relay_ended, m,
-					 &ret);
+	m->devstate.relay = relay_listen(m->state_sock, st.st_uid, st.st_gid, fd, m->devstate.code,
+					 relay_ended, m, &ret);
 	if (!m->devstate.relay) {
 		msrc_failed(m, "%s: %s", m->state_sock, strerror(-ret));
 		return;
@@ -400,6 +402,10 @@ static void source_caps(json_t *ret, const char *err, void *arg)
 	first = transport_hello("state");
 	json_object_set_new(first, "link", json_string(m->link->token));
 	json_object_set_new(first, "warm", json_integer(WARM_BYTES));
+	if (m->zstd) {
+		m->devstate.code = RELAY_PACK;
+		json_object_set_new(first, "zstd", json_true());
+	}
 	m->greet = transport_connect(&m->target, first, state_connected, m);
 }
 

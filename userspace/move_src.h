@@ -44,6 +44,7 @@ struct msrc {
 	unsigned int bulk;
 	enum move_mode mode;
 	unsigned int switch_after;	/* s, 0: no limit */
+	bool zstd;			/* the destination unpacks device state */
 	bool goes_live;			/* the destination takes pages while the VM runs */
 	struct {
 		unsigned int rounds, quiet, looks;
@@ -102,7 +103,7 @@ struct msrc {
 	/* ms, in the order of the switch-over; switched: migrated here and loaded there */
 	uint64_t t_begin, t_stop, t_stopped, t_frozen, t_migrated, t_switched, t_running,
 		 t_complete;
-	uint64_t state_bytes;
+	uint64_t state_bytes, state_wire_bytes;	/* of QEMU's; as they crossed the line */
 	struct counters counters;
 	struct watchers watchers;
 	LIST_ENTRY(msrc) list;

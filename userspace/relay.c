@@ -5,6 +5,10 @@
  * QEMU is never given the peer's socket: the greeting on it is ours, and so is its
  * end. An end of TCP can be forged by whoever is on the way; in TLS the stream is
  * over when the peer has said so in a record of its own, and cut off otherwise.
+ *
+ * Where both agents know how (RELAY_PACK, RELAY_UNPACK) the state is packed on the way.
+ * Then what comes from one side waits in a buffer of its own, and zstream.c makes of it
+ * what goes to the other: never more than one buffer before that was sent.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,14 +19,24 @@
 
 #include "ktls.h"
 #include "relay.h"
+#include "zstream.h"
 
 #define ROUNDS_MAX	16		/* buffers at a time, 1 MiB */
+
+/* what came and has not been packed or unpacked yet */
+struct coded {
+	struct zstream *z;
+	char buf[65536];
+	size_t pos, len;
+	bool eof;
+};
 
 struct half {
 	char buf[65536];
 	size_t pos, len;
-	uint64_t total;
+	uint64_t total, sent;		/* bytes that came, bytes that went */
 	bool eof, shut;
+	struct coded *coded;		/* NULL: they go as they came */
 };
 
 struct relay {
@@ -33,6 +47,7 @@ struct relay {
 	struct watch *w[2];
 	struct half half[2];		/* half[i] holds what came from fd[i] */
 	bool closed, cut;
+	char broken[96];		/* "": nothing was wrong with what was packed */
 	relay_fn fn;
 	void *arg;
 };
@@ -42,9 +57,31 @@ uint64_t relay_out(const struct relay *r)
 	return r->half[0].total;
 }
 
+uint64_t relay_wire(const struct relay *r)
+{
+	return r->half[0].sent;
+}
+
 bool relay_cut(const struct relay *r)
 {
 	return r->cut;
+}
+
+const char *relay_broken(const struct relay *r)
+{
+	return r->broken[0] ? r->broken : NULL;
+}
+
+static void set_code(struct relay *r, enum relay_code code)
+{
+	struct coded *c;
+
+	if (code == RELAY_PLAIN)
+		return;
+	c = xcalloc(1, sizeof(*c));
+	c->z = code == RELAY_PACK ? zstream_pack() : zstream_unpack();
+	/* only the way from the source to the destination is packed */
+	r->half[code == RELAY_PACK ? 0 : 1].coded = c;
 }
 
 static void stop_listening(struct relay *r)
@@ -69,6 +106,10 @@ void relay_close(struct relay *r)
 		watch_del(r->w[i]);
 		if (r->fd[i] >= 0)
 			close(r->fd[i]);
+		if (r->half[i].coded)
+			zstream_free(r->half[i].coded->z);
+		free(r->half[i].coded);
+		r->half[i].coded = NULL;
 	}
 	loop_free(r);
 }
@@ -79,14 +120,14 @@ static void end(struct relay *r, const char *err)
 	relay_close(r);
 }
 
-/* the next bytes of fd[i]; 0: nothing now or never */
-static int fill(struct relay *r, int i)
+/* the next bytes of fd[i], as they come, and whether those were the last */
+static int take(struct relay *r, int i, char *buf, size_t room, size_t *len, bool *eof)
 {
-	struct half *h = &r->half[i];
 	ssize_t n;
 
+	*len = 0;
 	do {
-		n = ktls_recv(r->fd[i], h->buf, sizeof(h->buf), MSG_DONTWAIT, NULL);
+		n = ktls_recv(r->fd[i], buf, room, MSG_DONTWAIT, NULL);
 	} while (n == -EINTR);
 	if (n == -EAGAIN)
 		return 0;
@@ -98,11 +139,67 @@ static int fill(struct relay *r, int i)
 		r->cut = i == 1;
 		return n;
 	}
-	h->pos = 0;
-	h->len = n;
-	h->total += n;
-	h->eof = !n;
+	*len = n;
+	*eof = !n;
+	r->half[i].total += n;
 	return 0;
+}
+
+/* nothing whole can come of it any more, as of a connection that was cut off */
+static int break_off(struct relay *r, struct coded *c)
+{
+	snprintf(r->broken, sizeof(r->broken), "%s", zstream_error(c->z));
+	r->cut = true;
+	return -EBADMSG;
+}
+
+/* the same for what is packed on its way: all that is there now, up to a buffer full */
+static int fill_coded(struct relay *r, int i)
+{
+	struct half *h = &r->half[i];
+	struct coded *c = h->coded;
+	enum zstream_op op = c->eof ? ZSTREAM_END : ZSTREAM_GO;
+	int reads = 0, err;
+	ssize_t n;
+
+	h->pos = 0;
+	h->len = 0;
+	for (;;) {
+		if (c->pos == c->len && op == ZSTREAM_GO) {
+			c->pos = 0;
+			c->len = 0;
+			/* what does not fill a buffer in so many has waited long enough */
+			err = reads++ < ROUNDS_MAX ?
+			      take(r, i, c->buf, sizeof(c->buf), &c->len, &c->eof) : 0;
+			if (err)
+				return err;
+			if (c->eof)
+				op = ZSTREAM_END;
+			else if (!c->len)
+				op = ZSTREAM_FLUSH;
+		}
+		n = zstream_step(c->z, op, c->buf, &c->pos, c->len, h->buf + h->len,
+				 sizeof(h->buf) - h->len);
+		if (n < 0)
+			return break_off(r, c);
+		h->len += n;
+		if (h->len == sizeof(h->buf))
+			return 0;
+		if (!n && op != ZSTREAM_GO) {
+			h->eof = op == ZSTREAM_END && !h->len;
+			return 0;
+		}
+	}
+}
+
+static int fill(struct relay *r, int i)
+{
+	struct half *h = &r->half[i];
+
+	if (h->coded)
+		return fill_coded(r, i);
+	h->pos = 0;
+	return take(r, i, h->buf, sizeof(h->buf), &h->len, &h->eof);
 }
 
 /* fd[i] sends no more: so do we to the other. 0 or a negative errno, -EAGAIN: later */
@@ -150,18 +247,27 @@ static int pump(struct relay *r, int i)
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -errno;
 		h->pos += n;
+		h->sent += n;
 	}
 	return 0;
 }
 
 static void relay_event(uint32_t events, void *arg);
 
+/* has it something that no event of its fd will tell of? */
+static bool holds(const struct half *h)
+{
+	const struct coded *c = h->coded;
+
+	return c && !h->eof && (c->eof || c->pos < c->len || zstream_holds(c->z));
+}
+
 static uint32_t wanted(struct relay *r, int i)
 {
 	struct half *in = &r->half[i], *out = &r->half[!i];
 
-	return (in->pos == in->len && !in->eof ? EPOLLIN : 0) |
-	       (out->pos < out->len || (out->eof && !out->shut) ? EPOLLOUT : 0);
+	return (in->pos == in->len && !in->eof && !holds(in) ? EPOLLIN : 0) |
+	       (out->pos < out->len || holds(out) || (out->eof && !out->shut) ? EPOLLOUT : 0);
 }
 
 static void work(struct relay *r)
@@ -172,7 +278,7 @@ static void work(struct relay *r)
 		err = pump(r, i);
 		/* QEMU closes without reading on; what it wrote has passed by then */
 		if (err && (i == 0 || !r->half[0].shut)) {
-			end(r, ktls_words(err, -1));
+			end(r, r->broken[0] ? r->broken : ktls_words(err, -1));
 			return;
 		}
 		if (err) {
@@ -214,7 +320,7 @@ static void pair(struct relay *r, int unix_fd)
 		r->w[i] = watch_add(r->fd[i], EPOLLIN, relay_event, r);
 }
 
-struct relay *relay_new(int unix_fd, int peer_fd, relay_fn fn, void *arg)
+struct relay *relay_new(int unix_fd, int peer_fd, enum relay_code code, relay_fn fn, void *arg)
 {
 	struct relay *r = xcalloc(1, sizeof(*r));
 
@@ -222,6 +328,7 @@ struct relay *relay_new(int unix_fd, int peer_fd, relay_fn fn, void *arg)
 	r->fd[1] = peer_fd;
 	r->fn = fn;
 	r->arg = arg;
+	set_code(r, code);
 	pair(r, unix_fd);
 	return r;
 }
@@ -238,8 +345,8 @@ static void listen_event(uint32_t events, void *arg)
 	pair(r, fd);
 }
 
-struct relay *relay_listen(const char *path, uid_t uid, gid_t gid, int peer_fd, relay_fn fn,
-			   void *arg, int *err)
+struct relay *relay_listen(const char *path, uid_t uid, gid_t gid, int peer_fd,
+			   enum relay_code code, relay_fn fn, void *arg, int *err)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct relay *r = xcalloc(1, sizeof(*r));
@@ -250,6 +357,7 @@ struct relay *relay_listen(const char *path, uid_t uid, gid_t gid, int peer_fd, 
 	r->fn = fn;
 	r->arg = arg;
 	r->listen_fd = -1;
+	set_code(r, code);
 	if (strlen(path) >= sizeof(sa.sun_path)) {
 		*err = -ENAMETOOLONG;
 		relay_close(r);

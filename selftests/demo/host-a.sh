@@ -117,6 +117,7 @@ write_report() {
 			pages_total: $m.pages_total, pages_zero: $m.pages_zero,
 			pages_demand: $m.pages_demand, pages_push: $m.pages_push,
 			wire_bytes: $m.wire_bytes, state_bytes: $m.state_bytes,
+			state_wire_bytes: $m.state_wire_bytes,
 			# bytes that crossed the line for a byte of the pages that did
 			wire_ratio: ($m.wire_bytes / ([1, $m.pages_demand + $m.pages_push] | max) /
 				4096 * 1000 | round / 1000),

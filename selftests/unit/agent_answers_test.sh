@@ -87,6 +87,30 @@ as_before() { # all of it is here, nothing of the move
 	check "clean: $(left a)" wait_for is_left a "vm0 0 0 0" && alive
 }
 
+came() { # plain|packed: what the peer got of QEMU's state
+	python3 - "$P/got" "$1" <<-'END'
+	import sys
+	got = open(sys.argv[1], "rb").read()
+	ok = got == b"state" * 1000 if sys.argv[2] == "plain" else \
+	     got[:4] == b"\x28\xb5\x2f\xfd" and len(got) < 500
+	print("#", len(got), got[:20]) if not ok else None
+	sys.exit(not ok)
+	END
+}
+
+t_state_plain() { # a peer that says nothing of packed device state gets it as it is
+	world && touch "$P/complete" || return 1
+	begins
+	wait "$m" && check "not packed" came plain && alive
+}
+
+t_state_packed() { # one that does gets it packed
+	world && touch "$P/complete" || return 1
+	echo '{"token":"cccccccccccccccccccccccccccccccc","regions":["vm0"],"zstd":true}' >"$P/refuse.prepare"
+	begins
+	wait "$m" && check "packed" came packed && alive
+}
+
 t_late_prepare() { # the move is given up while prepare is unanswered
 	world && touch "$P/hold.prepare" || return 1
 	begins

@@ -19,6 +19,10 @@
       passes connections on from LISTEN to PORT. When WORD comes by from whoever
       connected, everything is cut, "before" the line is passed on or "after", and
       connections are refused as long as FILE exists (it is made by the cut).
+  agent_helper.py alter LISTEN PORT HOW            passes connections on, in the clear.
+                                                   old: neither agent hears that the other
+                                                   packs device state; of packed state
+                                                   comes garble: garbage, short: a piece
 """
 import asyncio
 import json
@@ -193,6 +197,50 @@ async def proxy(listen, port, word, when, flag):
         await server.serve_forever()
 
 
+def altered(how, state, data):
+    """what of data goes on, and is there more after that?"""
+    if how == "old":
+        return data.replace(b'"zstd":true', b'"other":1'), True
+    mark = data.find(b"\x28\xb5\x2f\xfd") if state["is"] and not state["seen"] else -1
+    if mark < 0 and not state["seen"]:
+        state["is"] |= b'"role":"state"' in data
+        return data, True
+    state["seen"] = True
+    if how == "short":
+        return data[:mark + 100], False
+    return data[:max(mark, 0)] + b"U" * (len(data) - max(mark, 0)), True
+
+
+async def alter(listen, port, how):
+    async def pump(r, w):
+        state = {"is": False, "seen": False}
+        try:
+            more = True
+            while more and (data := await r.read(65536)):
+                data, more = altered(how, state, data)
+                w.write(data)
+                await w.drain()
+            w.write_eof()
+            while not more and await r.read(65536):
+                pass
+        except (ConnectionError, OSError):
+            w.transport.abort()
+
+    async def client(r, w):
+        try:
+            r2, w2 = await asyncio.open_connection("127.0.0.1", int(port))
+        except OSError:
+            w.transport.abort()
+            return
+        await asyncio.gather(pump(r, w2), pump(r2, w))
+        w.transport.abort()
+        w2.transport.abort()
+
+    server = await asyncio.start_server(client, "127.0.0.1", int(listen))
+    async with server:
+        await server.serve_forever()
+
+
 if sys.argv[1] == "qmp":
     qmp(*sys.argv[2:])
 elif sys.argv[1] == "say":
@@ -205,5 +253,7 @@ elif sys.argv[1] == "vmm":
     vmm(*sys.argv[2:])
 elif sys.argv[1] == "datagrams":
     datagrams(*sys.argv[2:])
+elif sys.argv[1] == "alter":
+    asyncio.run(alter(*sys.argv[2:]))
 else:
     asyncio.run(proxy(*sys.argv[2:]))

@@ -10,7 +10,7 @@ set -u
 # shellcheck source=selftests/unit/agent_lib.sh
 . "$(dirname "$0")/agent_lib.sh"
 need_qemu
-QUICK=move,no_wait,hook_fails,abort
+QUICK=move,no_wait,hook_fails,abort,state_old,state_garbage
 
 t_move() { # a plain move
 	two || return 1
@@ -34,14 +34,43 @@ t_move_json() { # --json has the promised keys
 	python3 - "$W/move.out" <<-'END' && moved
 	import json, sys
 	r = json.load(open(sys.argv[1]))
-	want = "vm to regions ram_bytes switch_ms fill_ms state_bytes pages_total pages_zero " \
+	want = "vm to regions ram_bytes switch_ms fill_ms state_bytes state_wire_bytes pages_total pages_zero " \
 	       "pages_demand pages_push wire_bytes status"
 	missing = [k for k in want.split() if k not in r]
 	ok = not missing and r["status"] == "complete" and r["ram_bytes"] == 16 << 20 and \
-	     r["pages_total"] == 4096 and r["state_bytes"] > 10000 and r["regions"] == ["vm0"]
+	     r["pages_total"] == 4096 and r["state_bytes"] > 10000 and r["regions"] == ["vm0"] and \
+	     0 < r["state_wire_bytes"] < r["state_bytes"] / 2
 	print("#", r) if not ok else None
 	sys.exit(not ok)
 	END
+}
+
+altered() { # how: a move between agents that do not hear each other as they are
+	PLAIN=--insecure-plain
+	two || return 1
+	python3 "$HELPER" alter "$PORT_X" "$PORT_B" "$1" &
+	pids="$pids $!"
+	wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT_X))" 2>/dev/null || return 1
+	move vm0 a "$PORT_X" --json
+}
+
+t_state_old() { # agents that do not pack device state: each end is the other's older one
+	altered old || { sed 's/^/# /' "$W/move.err"; return 1; }
+	python3 - "$W/move.out" <<-'END' && moved
+	import json, sys
+	r = json.load(open(sys.argv[1]))
+	ok = r["status"] == "complete" and r["state_wire_bytes"] == r["state_bytes"] > 10000
+	print("#", r) if not ok else None
+	sys.exit(not ok)
+	END
+}
+
+t_state_garbage() { # device state that comes as garbage: the VM stays where it is
+	altered garble; object undone vm0 "the device state cannot be unpacked: " $? 1 && unmoved
+}
+
+t_state_short() { # of which only a piece comes, with a proper end
+	altered short; object undone vm0 "the device state cannot be unpacked: it ends too early" $? 1 && unmoved
 }
 
 object() { # status vm words, exit status: what move --json has printed

@@ -16,6 +16,8 @@ These files say what happens otherwise:
   DIR/busy             QEMU has another client
   DIR/state            what the peer says of the move when asked, else unknown
   DIR/complete         all pages are there
+
+DIR/got is the device state that came to the peer, as it came.
 """
 import json
 import os
@@ -238,7 +240,8 @@ def connection(s):
     else:
         swallow_state(f, hello["warm"])
         s.sendall(b".")
-        f.read()
+        with open(path("got"), "wb") as out:
+            out.write(f.read())
         s.shutdown(socket.SHUT_WR)
 
 
