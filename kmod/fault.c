@@ -248,6 +248,13 @@ void tp_place_stale(struct tp_region *r, pgoff_t index, unsigned long count)
 	filemap_invalidate_unlock(mapping);
 }
 
+/* A region is live no more. */
+static void tp_settle(struct tp_region *r)
+{
+	wake_up_all(&r->settled);
+	tp_less_absent(r, 1);
+}
+
 /**
  * tp_begin_round - all stale pages of a round are absent
  * @r: the region
@@ -264,14 +271,41 @@ void tp_begin_round(struct tp_region *r, u32 round, bool final)
 	filemap_invalidate_lock(mapping);
 	over = r->live && final;
 	WRITE_ONCE(r->round, round);
+	if (round)
+		WRITE_ONCE(r->round_heard, round);
 	if (over)
 		/* Pairs with smp_load_acquire() in tp_is_live(). */
 		smp_store_release(&r->live, false);
 	filemap_invalidate_unlock(mapping);
-	if (!over)
-		return;
-	wake_up_all(&r->settled);
-	tp_less_absent(r, 1);
+	if (over)
+		tp_settle(r);
+}
+
+/**
+ * tp_end_unheard - a live region's source gives its pages out for good
+ * @r: the region
+ *
+ * Nothing, if it has heard of a round: then there may be stale pages here, and the last
+ * round's list names them.
+ *
+ * Context: sleeps.
+ */
+void tp_end_unheard(struct tp_region *r)
+{
+	struct address_space *mapping = r->inode.i_mapping;
+	bool over;
+
+	filemap_invalidate_lock(mapping);
+	over = r->live && !r->round_heard;
+	if (over) {
+		/* one that was said and is still on its way is not unheard of */
+		WRITE_ONCE(r->round, 1);
+		/* Pairs with smp_load_acquire() in tp_is_live(). */
+		smp_store_release(&r->live, false);
+	}
+	filemap_invalidate_unlock(mapping);
+	if (over)
+		tp_settle(r);
 }
 
 /**

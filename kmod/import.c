@@ -409,6 +409,9 @@ static struct tp_region *tp_import_accept(struct tp_lane *lane, const struct tp_
 		tp_stat_add(r, TP_STAT_DUPLICATE, hdr->count);
 		tp_region_put(r);
 		return NULL;
+	} else if (!hdr->gen && tp_is_live(r) && !READ_ONCE(r->round_heard)) {
+		/* It froze before it said a round, or is a file: it will never say one. */
+		tp_end_unheard(r);
 	}
 	return r;
 bad:

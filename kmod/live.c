@@ -83,7 +83,6 @@ int tp_live_stale(struct tp_lane *lane, const struct tp_hdr *hdr)
 		tp_begin_round(r, hdr->gen, hdr->code & TP_STALE_FINAL);
 		trace_telepage_round(lane->link->id, hdr->export, hdr->gen,
 				     hdr->code & TP_STALE_FINAL);
-		WRITE_ONCE(r->round_heard, hdr->gen);
 		set_bit(TP_WANT_AGAIN, &r->want_flags);
 		set_bit(TP_SAY_ROUND, &r->want_flags);
 		tp_link_kick(lane->link);

@@ -135,7 +135,7 @@ struct tp_region {
 	bool push;
 	bool live;			/* the source still writes, no page is seen; acquire */
 	u32 round;			/* pages of which come while live; invalidate_lock */
-	u32 round_heard;		/* what TP_SAY_ROUND is to say */
+	u32 round_heard;		/* the last, 0: none; invalidate_lock; to be said */
 	wait_queue_head_t settled;	/* who needs a page waits here while it is live */
 	pgoff_t want_pos;		/* tx work only: pages up to here were offered for push */
 	unsigned long want_flags;	/* TP_WANT_AGAIN: offer from the start; TP_SAY_ROUND */
@@ -233,7 +233,7 @@ static inline bool tp_is_remote(const struct tp_region *r, pgoff_t index)
  */
 static inline bool tp_is_live(const struct tp_region *r)
 {
-	/* Pairs with smp_store_release() in tp_begin_round(). */
+	/* Pairs with smp_store_release() in tp_begin_round() and tp_end_unheard(). */
 	return smp_load_acquire(&r->live);
 }
 
@@ -256,6 +256,7 @@ void tp_place_zero(struct tp_region *r, pgoff_t index, unsigned long count, u32 
 		   bool pushed);
 void tp_place_stale(struct tp_region *r, pgoff_t index, unsigned long count);
 void tp_begin_round(struct tp_region *r, u32 round, bool final);
+void tp_end_unheard(struct tp_region *r);
 int tp_punch(struct tp_region *r, loff_t start, loff_t end);
 void tp_forget(struct tp_region *r, struct folio_batch *batch);
 int tp_wait_page(struct tp_region *r, pgoff_t index, unsigned int state);
