@@ -5,7 +5,7 @@
 # that is too old, says so of one that is newer than any it was tested with. What is
 # tested stands here, and in dkms.conf.
 set -eu
-oldest=6.1 newest=6.12
+oldest=6.1 newest=7.2
 at() { echo $((${1%%.*} * 1000 + ${1#*.})); }
 
 kernel=$1.$2

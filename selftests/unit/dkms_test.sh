@@ -5,6 +5,7 @@
 # The module by way of dkms, against the headers of each kernel of the lab, in
 # directories of its own: what an administrator would lose is a module for the kernel
 # that was installed last night. And kernels that it is not for are told so.
+#   DKMS_KERNELS="7.2"    against those of other kernels
 set -u
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 root=$(dirname "$(dirname "$here")")
@@ -57,7 +58,7 @@ said() { sed 's/^/# /' "$tmp/log"; }
 dkms_ add "$source"
 tap_ok $? "dkms takes the source" || said
 
-for kernel in 6.1 6.12; do
+for kernel in ${DKMS_KERNELS:-6.1 6.12}; do
 	kdir=$("$lab" kdir "$kernel" 2>"$tmp/log") || skip "no headers of Linux $kernel: $(tail -n 1 "$tmp/log")"
 	release=$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' "$kdir/include/generated/utsrelease.h")
 	mkdir -p "$tmp/modules/$release"
@@ -79,7 +80,7 @@ PACKAGE_NAME='' kernel_source_dir='' dkms_tree=''
 # shellcheck source=dkms.conf
 . "$root/dkms.conf"
 differ=
-for kernel in 5.10 5.19 6.0 6.1 6.2 6.9 6.10 6.11 6.12 6.13 6.20 6.100 7.0 7.1 7.12 16.1; do
+for kernel in 5.10 5.19 6.0 6.1 6.2 6.9 6.10 6.11 6.12 6.13 6.20 6.100 7.0 7.1 7.2 7.3 7.12 7.20 16.1; do
 	words=$(sh "$root/kmod/compat/range.sh" "${kernel%.*}" "${kernel#*.}" 2>&1)
 	[[ $kernel.3-1-amd64 =~ $BUILD_EXCLUSIVE_KERNEL ]] && [ -n "$words" ] && differ+=" $kernel"
 	[[ $kernel.3-1-amd64 =~ $BUILD_EXCLUSIVE_KERNEL ]] || [ -n "$words" ] || differ+=" $kernel"
