@@ -90,12 +90,14 @@ void tk_events_forget(void);
 uint64_t tk_now_ms(void);
 void tk_nap_ms(unsigned int ms);
 
-/* repeats until @cond or a generous deadline; the last value of @cond */
+/* repeats until @cond or a generous deadline, of which it tells; the last value of @cond */
 #define tk_until(cond) ({ \
 	uint64_t end_ = tk_now_ms() + TK_LONG * 1000; \
 	bool ok_; \
 	while (!(ok_ = (cond)) && tk_now_ms() < end_) \
 		tk_nap_ms(5); \
+	if (!ok_) \
+		printf("# waited in vain: %s:%d: %s\n", __FILE__, __LINE__, #cond); \
 	ok_; })
 
 /* a child process that runs @fn and exits with its value */
