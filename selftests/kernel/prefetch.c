@@ -492,6 +492,7 @@ static void test_order(void)
 	hear();
 	tap_ok(nr_asked == 10 && asked[9].index == 3000, "and they hold up no demand");
 	c = tk_fork(touch, (void *)104);
+	tk_until(stats().faults == 3);
 	tap_ok(silent() && nr_asked == 10, "who needs one of them asks no second time");
 	answer(&asked[5]);
 	answer(&asked[0]);
