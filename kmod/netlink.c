@@ -81,15 +81,18 @@ int tp_nl_reply(struct genl_info *info, size_t size,
 {
 	struct sk_buff *skb = genlmsg_new(size, GFP_KERNEL);
 
-	return skb ? tp_nl_reply_in(skb, info, fill, obj) : -ENOMEM;
+	return skb ? tp_nl_reply_in(skb, info, 0, fill, obj) : -ENOMEM;
 }
 
-int tp_nl_reply_in(struct sk_buff *room, struct genl_info *info,
+int tp_nl_reply_in(struct sk_buff *room, struct genl_info *info, int err,
 		   int (*fill)(struct sk_buff *skb, void *obj), void *obj)
 {
-	void *hdr = genlmsg_put_reply(room, info, &tp_family, 0, info->genlhdr->cmd);
-	int err = hdr ? fill(room, obj) : -EMSGSIZE;
+	void *hdr = NULL;
 
+	if (!err) {
+		hdr = genlmsg_put_reply(room, info, &tp_family, 0, info->genlhdr->cmd);
+		err = hdr ? fill(room, obj) : -EMSGSIZE;
+	}
 	if (err) {
 		nlmsg_free(room);
 		return err;

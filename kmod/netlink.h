@@ -67,10 +67,11 @@ int tp_nl_invalid(struct genl_info *info, const char *why);
 int tp_nl_reply(struct genl_info *info, size_t size,
 		int (*fill)(struct sk_buff *skb, void *obj), void *obj);
 /*
- * The same in a message that is there already, and is taken: who makes something has
- * the room for the answer before, as nobody is told of what is made and then refused.
+ * The same in a message that is there already, and is taken; with @err nothing is
+ * answered, and that is returned. Who makes something has the room for the answer
+ * before, as nobody is told of what is made and then refused.
  */
-int tp_nl_reply_in(struct sk_buff *room, struct genl_info *info,
+int tp_nl_reply_in(struct sk_buff *room, struct genl_info *info, int err,
 		   int (*fill)(struct sk_buff *skb, void *obj), void *obj);
 /* Puts one object as a message of a dump. */
 int tp_nl_dump_one(struct sk_buff *skb, struct netlink_callback *cb, u8 cmd,

@@ -228,12 +228,7 @@ int tp_nl_export_new(struct sk_buff *skb, struct genl_info *info)
 		ex = tp_nl_export_file(info, name);
 	else
 		ex = tp_nl_export_region(info, name);
-	if (IS_ERR(ex)) {
-		err = PTR_ERR(ex);
-		nlmsg_free(room);
-	} else {
-		err = tp_nl_reply_in(room, info, tp_nl_fill_export, ex);
-	}
+	err = tp_nl_reply_in(room, info, PTR_ERR_OR_ZERO(ex), tp_nl_fill_export, ex);
 	mutex_unlock(&tp_ctl_mutex);
 	return err;
 }
@@ -289,10 +284,7 @@ static int tp_do_export_serve(struct tp_export *ex, struct genl_info *info)
 	if (!room)
 		return -ENOMEM;
 	err = tp_export_serve(ex, link, info->extack);
-	if (!err)
-		return tp_nl_reply_in(room, info, tp_nl_fill_export, ex);
-	nlmsg_free(room);
-	return err;
+	return tp_nl_reply_in(room, info, err, tp_nl_fill_export, ex);
 }
 
 int tp_nl_export_serve(struct sk_buff *skb, struct genl_info *info)
@@ -308,10 +300,7 @@ static int tp_do_export_round(struct tp_export *ex, struct genl_info *info)
 	if (!room)
 		return -ENOMEM;
 	err = tp_export_round(ex, info->extack);
-	if (!err)
-		return tp_nl_reply_in(room, info, tp_nl_fill_export, ex);
-	nlmsg_free(room);
-	return err;
+	return tp_nl_reply_in(room, info, err, tp_nl_fill_export, ex);
 }
 
 int tp_nl_export_round(struct sk_buff *skb, struct genl_info *info)

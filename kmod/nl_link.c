@@ -106,22 +106,17 @@ int tp_nl_link_new(struct sk_buff *skb, struct genl_info *info)
 	struct nlattr *peer = info->attrs[TELEPAGE_A_LINK_PEER];
 	struct sk_buff *room = genlmsg_new(TP_LINK_MSG, GFP_KERNEL);
 	struct tp_link *link;
-	int err = -EINTR;
+	int err;
 
 	if (!room)
 		return -ENOMEM;
-	if (mutex_lock_killable(&tp_ctl_mutex))
-		goto out;
-	link = tp_link_new(peer ? nla_data(peer) : "", info->extack);
-	if (IS_ERR(link)) {
-		err = PTR_ERR(link);
-	} else {
-		err = tp_nl_reply_in(room, info, tp_nl_fill_link, link);
-		room = NULL;
+	if (mutex_lock_killable(&tp_ctl_mutex)) {
+		nlmsg_free(room);
+		return -EINTR;
 	}
+	link = tp_link_new(peer ? nla_data(peer) : "", info->extack);
+	err = tp_nl_reply_in(room, info, PTR_ERR_OR_ZERO(link), tp_nl_fill_link, link);
 	mutex_unlock(&tp_ctl_mutex);
-out:
-	nlmsg_free(room);
 	return err;
 }
 

@@ -101,7 +101,7 @@ int tp_nl_region_new(struct sk_buff *skb, struct genl_info *info)
 	struct sk_buff *room;
 	struct tp_region *r;
 	const char *bad;
-	int err = -EINTR;
+	int err;
 
 	if (!a[TELEPAGE_A_REGION_NAME] || !a[TELEPAGE_A_REGION_SIZE])
 		return tp_nl_invalid(info, "a region needs a name and a size");
@@ -122,19 +122,14 @@ int tp_nl_region_new(struct sk_buff *skb, struct genl_info *info)
 	room = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!room)
 		return -ENOMEM;
-	if (mutex_lock_killable(&tp_ctl_mutex))
-		goto out;
+	if (mutex_lock_killable(&tp_ctl_mutex)) {
+		nlmsg_free(room);
+		return -EINTR;
+	}
 	r = tp_region_new(nla_data(a[TELEPAGE_A_REGION_NAME]),
 			  nla_get_u64(a[TELEPAGE_A_REGION_SIZE]), mode, uid, gid, info->extack);
-	if (IS_ERR(r)) {
-		err = PTR_ERR(r);
-	} else {
-		err = tp_nl_reply_in(room, info, tp_nl_fill_region, r);
-		room = NULL;
-	}
+	err = tp_nl_reply_in(room, info, PTR_ERR_OR_ZERO(r), tp_nl_fill_region, r);
 	mutex_unlock(&tp_ctl_mutex);
-out:
-	nlmsg_free(room);
 	return err;
 }
 

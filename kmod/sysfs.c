@@ -77,6 +77,20 @@ static ssize_t wait_histogram_show(struct tp_region *r, char *buf)
 	return len;
 }
 
+/* A number of pages, 1 to @max. */
+static ssize_t tp_store_pages(const char *buf, size_t len, unsigned int max, unsigned int *pages)
+{
+	unsigned int v;
+	int err = kstrtouint(buf, 0, &v);
+
+	if (err)
+		return err;
+	if (!v || v > max)
+		return -ERANGE;
+	WRITE_ONCE(*pages, v);
+	return len;
+}
+
 static ssize_t push_run_show(struct tp_region *r, char *buf)
 {
 	return sysfs_emit(buf, "%u\n", READ_ONCE(r->push_run));
@@ -84,15 +98,7 @@ static ssize_t push_run_show(struct tp_region *r, char *buf)
 
 static ssize_t push_run_store(struct tp_region *r, const char *buf, size_t len)
 {
-	unsigned int v;
-	int err = kstrtouint(buf, 0, &v);
-
-	if (err)
-		return err;
-	if (!v || v > TP_DATA_MAX)
-		return -ERANGE;
-	WRITE_ONCE(r->push_run, v);
-	return len;
+	return tp_store_pages(buf, len, TP_DATA_MAX, &r->push_run);
 }
 
 static ssize_t compress_show(struct tp_region *r, char *buf)
@@ -166,15 +172,7 @@ static ssize_t prefetch_window_show(struct tp_region *r, char *buf)
 
 static ssize_t prefetch_window_store(struct tp_region *r, const char *buf, size_t len)
 {
-	unsigned int v;
-	int err = kstrtouint(buf, 0, &v);
-
-	if (err)
-		return err;
-	if (!v || v > TP_WINDOW_MAX)
-		return -ERANGE;
-	WRITE_ONCE(r->prefetch_window, v);
-	return len;
+	return tp_store_pages(buf, len, TP_WINDOW_MAX, &r->prefetch_window);
 }
 
 static ssize_t workingset_show(struct tp_region *r, char *buf)
