@@ -153,15 +153,6 @@ const char *fn_state(void)
 
 /* ---- the netlink interface ---- */
 
-static void prepare(const struct fz_good *g)
-{
-	if (!fz_world_close())
-		tk_die("%s: what it speaks of cannot be deleted", g->name);
-	g->prepare();
-	fz_begin(&msg, g->cmd, g->dump);
-	g->build(&msg);
-}
-
 /* pages of "fz-new" that have content when the operation is done */
 static uint32_t new_pages(const char *name)
 {
@@ -272,7 +263,7 @@ static bool attempt(const struct fz_good *g, unsigned int nth, struct fn_count *
 	}
 	/* who only looks finds it as it was */
 	if (spent && !is_look(g))
-		prepare(g);
+		fz_prepare(g, &msg);
 	return !spent;
 }
 
@@ -281,7 +272,7 @@ static void test_one(const struct fz_good *g)
 	struct fn_count c = { };
 	unsigned int nth;
 
-	prepare(g);
+	fz_prepare(g, &msg);
 	for (nth = 1; nth <= FN_MOST && !c.ended && c.changed + c.strange < 5; nth++)
 		c.ended = attempt(g, nth, &c);
 	c.wrong += !fz_witness_good();

@@ -5,37 +5,12 @@
  * The kernel counts for the task that has written to its fail-nth file, in task context
  * only: what interrupts, other tasks and kernel threads allocate does not fail.
  */
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "failnth.h"
 
 static int nth_file = -1;
 static unsigned int left;
-static const char *_Atomic busy;
-static atomic_uint beat;
-
-static void *watcher(void *arg)
-{
-	unsigned int last = 0, same = 0, limit = TK_LONG * 2;
-	const char *slow = getenv("LAB_SLOW");
-
-	if (slow)
-		limit *= atoi(slow);
-	for (;;) {
-		const char *what = busy;
-
-		sleep(1);
-		if (!what || beat != last) {
-			last = beat;
-			same = 0;
-		} else if (++same == limit) {
-			printf("Bail out! %s does not come back\n", what);
-			_exit(TAP_FAIL);
-		}
-	}
-	return NULL;
-}
 
 bool fn_set_up(void)
 {
@@ -62,7 +37,7 @@ bool fn_set_up(void)
 		if (tk_write_file(path, knobs[i].value))
 			return false;
 	}
-	tk_thread(watcher, NULL);
+	tk_watch();
 	return true;
 }
 
@@ -71,8 +46,7 @@ void fn_start(const char *what, unsigned int nth)
 	char text[16];
 	int n = snprintf(text, sizeof(text), "%u", nth);
 
-	beat++;
-	busy = what;
+	tk_busy(what, nth);
 	if (pwrite(nth_file, text, n, 0) != n)
 		tk_die("fail-nth: %m");
 }
@@ -86,7 +60,7 @@ bool fn_end(void)
 	left = n > 0 ? strtoul(text, NULL, 10) : 1;
 	while (pwrite(nth_file, "0", 1, 0) != 1)
 		;
-	busy = NULL;
+	tk_busy(NULL, 0);
 	return !left;
 }
 

@@ -72,8 +72,8 @@ static bool round_over(void)
 	return e.begun && !e.wanted;
 }
 
-/* region "s" with content, and "d" that imports it live; the first round begins */
-static void open_live(struct tk_pair *p, const char *dst, unsigned int bulk, bool far)
+/* @dst imports region "s" live, which has not said a round yet */
+static void open_unsaid(struct tk_pair *p, const char *dst, unsigned int bulk, bool far)
 {
 	uint32_t id;
 
@@ -81,6 +81,12 @@ static void open_live(struct tk_pair *p, const char *dst, unsigned int bulk, boo
 	id = tk_serve(p, "s");
 	tk_new(dst, NR);
 	tk_ok(tp_region_import_live(tk_nl, dst, p->dst, id), "import");
+}
+
+/* the same, and the first round begins */
+static void open_live(struct tk_pair *p, const char *dst, unsigned int bulk, bool far)
+{
+	open_unsaid(p, dst, bulk, far);
 	begin_round();
 }
 
@@ -359,13 +365,9 @@ static void test_replay(void)
 {
 	const struct telepage_run all = { .count = NR };
 	struct tk_pair p;
-	uint32_t id;
 
 	make_source();
-	tk_pair_open(&p, 2, false);
-	id = tk_serve(&p, "s");
-	tk_new("d", NR);
-	tk_ok(tp_region_import_live(tk_nl, "d", p.dst, id), "import");
+	open_unsaid(&p, "d", 2, false);
 	tk_ok(tp_region_replay(tk_nl, "d", &all, 1), "replay");
 	begin_round();
 	tk_until(round_over());
@@ -385,10 +387,7 @@ static void test_unsaid(void)
 	int fd;
 
 	make_source();
-	tk_pair_open(&p, 2, false);
-	id = tk_serve(&p, "s");
-	tk_new("d", NR);
-	tk_ok(tp_region_import_live(tk_nl, "d", p.dst, id), "import");
+	open_unsaid(&p, "d", 2, false);
 	tk_nap_ms(50);
 	tap_ok(tk_stat("d").absent == NR, "nothing comes before it is frozen, or says a round");
 	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");

@@ -286,22 +286,13 @@ static bool intrude(struct fz_msg *m, const struct fz_place *p, unsigned int typ
 	return fz_splice(m, p, 0, &in, NLA_ALIGN(in.a.nla_len));
 }
 
-static void prepare(const struct fz_good *g)
-{
-	if (!fz_world_close())
-		tk_die("%s: what it speaks of cannot be deleted", g->name);
-	g->prepare();
-	fz_begin(&good, g->cmd, g->dump);
-	g->build(&good);
-}
-
 /* What is refused leaves everything as it was: what is taken has it made anew. */
 static void try(const struct fz_good *g, bool must, const char *what)
 {
 	if (one_of > 1 && fz_below(one_of))
 		return;
 	if (!ask(g, &bad, must, what).error && !g->lasting)
-		prepare(g);
+		fz_prepare(g, &good);
 }
 
 static void spoil_all(const struct fz_good *g, const struct fz_place *p, unsigned int n)
@@ -370,7 +361,7 @@ static void spoil_head(const struct fz_good *g, const struct fz_op *op)
 	if (a.error == FZ_SILENT)
 		count.silent++;
 	if (!a.error && !g->lasting)
-		prepare(g);
+		fz_prepare(g, &good);
 }
 
 static void test_each(const struct fz_good *g)
@@ -384,11 +375,11 @@ static void test_each(const struct fz_good *g)
 	if (!op || op->policy < 0)
 		tk_die("%s: the kernel does not have it", g->name);
 	memset(&count, 0, sizeof(count));
-	prepare(g);
+	fz_prepare(g, &good);
 	a = ask(g, &good, false, "good");
 	if (!tap_ok(!a.error, "%s: a good message is taken", g->name))
 		tap_note("%d %s", a.error, a.why);
-	prepare(g);
+	fz_prepare(g, &good);
 	n = fz_places(&good, op->policy, p, PLACES);
 	if (!g->dump && n < good.len / 64)
 		tk_die("%s: its attributes are not found", g->name);
@@ -477,7 +468,7 @@ static void test_privilege(void)
 	for (i = 0; i < fz_nr_goods; i++) {
 		int status;
 
-		prepare(&fz_goods[i]);
+		fz_prepare(&fz_goods[i], &good);
 		status = tk_reap(tk_fork(unprivileged, NULL));
 		if (status || fz_send(sock, &good).error) {
 			tap_note("%s: %#x", fz_goods[i].name, status);
@@ -641,7 +632,7 @@ int main(int argc, char **argv)
 	tk_init();
 	tap_note("SEED=%llu", (unsigned long long)seed);
 	fz_seed = seed | 1;
-	fz_watch();
+	tk_watch();
 	fz_learn();
 	sock = fz_open();
 	fz_witness_open();

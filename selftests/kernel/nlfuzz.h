@@ -83,8 +83,6 @@ struct fz_answer fz_send_as(int fd, const struct fz_msg *m, uint8_t version, uin
 /* its two halves: why it cannot be sent, or 0; and the answer */
 int fz_say(int fd, const struct fz_msg *m);
 struct fz_answer fz_hear(int fd);
-/* ends the program when fz_send() does not come back */
-void fz_watch(void);
 
 /* ---- what the kernel says of its operations ---- */
 
@@ -134,6 +132,8 @@ bool fz_witness_hurt(const struct fz_msg *m);
 void fz_world_open(void);
 /* deletes all objects but the witness's; false when something cannot be */
 bool fz_world_close(void);
+/* a world of what a good message speaks of, and nothing else; and the message */
+void fz_prepare(const struct fz_good *g, struct fz_msg *m);
 
 /*
  * Reads all that can be read of what messages speak of: how many pages are wrong?

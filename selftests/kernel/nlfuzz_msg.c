@@ -6,7 +6,6 @@
  */
 #include <linux/genetlink.h>
 #include <netlink/attr.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -22,8 +21,6 @@ unsigned int fz_nr_ops;
 static uint16_t family;
 static uint32_t seq;
 static char rx[RX_BYTES];
-static atomic_uint beat;
-static _Atomic uint8_t busy_cmd;	/* what is being sent, 0: nothing */
 
 uint64_t fz_random(void)
 {
@@ -148,32 +145,6 @@ bool fz_splice(struct fz_msg *m, const struct fz_place *p, size_t old, const voi
 
 /* ---- sending ---- */
 
-/* A command that never returns cannot be waited for by who gave it. */
-static void *watcher(void *arg)
-{
-	unsigned int last = 0, same = 0, limit = TK_LONG * 2;
-	const char *slow = getenv("LAB_SLOW");
-
-	if (slow)
-		limit *= atoi(slow);
-	for (;;) {
-		sleep(1);
-		if (!busy_cmd || beat != last) {
-			last = beat;
-			same = 0;
-		} else if (++same == limit) {
-			printf("not ok command %u comes back\n", busy_cmd);
-			_exit(TAP_FAIL);
-		}
-	}
-	return NULL;
-}
-
-void fz_watch(void)
-{
-	tk_thread(watcher, NULL);
-}
-
 int fz_open(void)
 {
 	struct timeval patience = { .tv_sec = TK_LONG };
@@ -269,10 +240,9 @@ static int speak(int fd, uint16_t to, const struct fz_msg *m, uint8_t version, u
 	ssize_t n;
 
 	h.nlmsg_len = v[0].iov_len + v[1].iov_len + v[2].iov_len;
-	beat++;
-	busy_cmd = m->cmd ?: 255;
+	tk_busy("command", m->cmd);
 	n = sendmsg(fd, &msg, 0);
-	busy_cmd = 0;
+	tk_busy(NULL, 0);
 	return n == (ssize_t)h.nlmsg_len ? 0 : n < 0 ? -errno : -EMSGSIZE;
 }
 

@@ -400,6 +400,15 @@ unsigned long fz_world_wrong(uint32_t new)
 	return wrong;
 }
 
+void fz_prepare(const struct fz_good *g, struct fz_msg *m)
+{
+	if (!fz_world_close())
+		tk_die("%s: what it speaks of cannot be deleted", g->name);
+	g->prepare();
+	fz_begin(m, g->cmd, g->dump);
+	g->build(m);
+}
+
 /* ---- good messages ---- */
 
 static void region_new(struct fz_msg *m)

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -506,6 +507,46 @@ bool tk_join(pthread_t t)
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += TK_LONG;
 	return !pthread_clockjoin_np(t, NULL, CLOCK_MONOTONIC, &end);
+}
+
+static const char *_Atomic busy;
+static atomic_uint busy_nr, beat;
+
+static void *watcher(void *arg)
+{
+	unsigned int last = 0, same = 0, limit = TK_LONG * 2;
+	const char *slow = getenv("LAB_SLOW");
+
+	if (slow)
+		limit *= atoi(slow);
+	for (;;) {
+		const char *what;
+
+		sleep(1);
+		what = busy;
+		if (!what || beat != last) {
+			last = beat;
+			same = 0;
+		} else if (++same == limit) {
+			printf("Bail out! %s %u does not come back\n", what, busy_nr);
+			_exit(TAP_FAIL);
+		}
+	}
+	return NULL;
+}
+
+void tk_watch(void)
+{
+	tk_thread(watcher, NULL);
+}
+
+void tk_busy(const char *what, unsigned int nr)
+{
+	if (what) {
+		beat++;
+		busy_nr = nr;
+	}
+	busy = what;
 }
 
 const char *tk_cat(const char *path, char *buf, size_t len)

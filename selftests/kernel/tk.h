@@ -108,6 +108,13 @@ pthread_t tk_thread(void *(*fn)(void *arg), void *arg);
 /* false when it is still there after the deadline */
 bool tk_join(pthread_t t);
 
+/*
+ * A call that never returns cannot be waited for by who made it: once tk_watch() was
+ * called, what is begun with tk_busy() and not over in time ends the program. NULL: over.
+ */
+void tk_watch(void);
+void tk_busy(const char *what, unsigned int nr);
+
 /* one line of a file, without its newline; "" when there is none */
 const char *tk_cat(const char *path, char *buf, size_t len);
 int tk_write_file(const char *path, const char *text);
