@@ -27,6 +27,41 @@ far_net() {
 	ping -q -c 1 -w 20 10.99.0.2 >/dev/null
 }
 
+# until_ COMMAND...: waits for it to succeed, for a minute
+until_() {
+	_n=0
+	while ! "$@" >/dev/null 2>&1; do
+		_n=$((_n + 1))
+		[ $_n -lt 600 ] || return 1
+		sleep 0.1
+	done
+}
+
+# import_by_hand FROM TO SIZE ADDRESS [COMMAND...]: region FROM is frozen and comes to a
+# new region TO over lanes that are listened for at ADDRESS by COMMAND; import_gone FROM TO
+# when all of it has come
+import_by_hand() {
+	_from=$1 _to=$2 _size=$3 _address=$4
+	shift 4
+	_l1=$(telepage plumb link new)
+	_l2=$(telepage plumb link new)
+	for _lane in 0 1; do
+		"$@" telepage plumb lane attach "$_l1" $_lane --listen "$_address:7000" &
+		telepage plumb lane attach "$_l2" $_lane --connect "$_address:7000" && wait $!
+	done
+	telepage freeze "$_from"
+	telepage export "$_from" >/dev/null
+	telepage create "$_to" "$_size" >/dev/null
+	telepage plumb region-import "$_to" --link "$_l2" \
+		--export-id "$(telepage plumb serve "$_from" "$_l1")"
+}
+
+import_gone() {
+	until_ grep -qx local "/sys/fs/telepage/$2/state"
+	telepage release "$1" --yes && telepage delete "$2" &&
+		telepage plumb link del "$_l1" && telepage plumb link del "$_l2"
+}
+
 # TAP from a script: tap_ok STATUS DESCRIPTION; at the end: tap_done
 TAP_NR=0 TAP_FAILED=0
 tap_ok() {

@@ -27,7 +27,13 @@ kernel_suite() {
 kernel_compiler() { printf '%s\n' "$KERNELS" | sed -n "s/^$1 [^ ]* //p"; }
 
 # Those that are fetched without being asked for: they need only to be unpacked.
-kernels_usual() { printf '%s\n' "$KERNELS" | awk '$1 != "debug" && $1 != "kcsan" && NF == 2 { print $1 }'; }
+kernels_usual() {
+	local kver compiler
+
+	while read -r kver _ compiler; do
+		[ -n "$compiler" ] || kernel_built "$kver" || echo "$kver"
+	done <<<"$KERNELS"
+}
 
 # kernel_open KVER: fetches it if need be, and sets KERNEL and RELEASE; and GUEST,
 # the kernel for guests in the hosts: nothing of ours runs in them, so the debug
