@@ -2,6 +2,7 @@
 /*
  * genl_origin.c - the files that pages of a region come from
  */
+#include <assert.h>
 #include <string.h>
 
 #include <linux/netlink.h>
@@ -10,7 +11,8 @@
 
 #define EXTENTS_MAX	512		/* in one message, */
 #define DIGESTS_MAX	1024		/* and of these: 32 KiB, half of what an attribute holds */
-#define MESSAGE_MAX	(128 * 1024)	/* more than both and what is around them */
+/* Both and what is around them; libnl's sockets do not send more than twice 32 KiB. */
+#define MESSAGE_MAX	(60 * 1024)
 
 struct attr64 {
 	struct nlattr nla;
@@ -22,6 +24,9 @@ struct extent {
 	struct nlattr digests;
 	uint8_t digest[DIGESTS_MAX * TELEPAGE_DIGEST_SIZE];
 } __attribute__((packed));
+
+static_assert(EXTENTS_MAX * (sizeof(struct nlattr) + offsetof(struct extent, digest)) +
+	      DIGESTS_MAX * TELEPAGE_DIGEST_SIZE < MESSAGE_MAX - 1024, "a full message fits");
 
 static struct attr64 attr64(int type, uint64_t value)
 {
@@ -46,13 +51,13 @@ static void put_extent(struct nl_msg **msg, const struct tp_extent *e)
 	tp_nl_put(msg, TELEPAGE_A_ORIGIN_EXTENT | NLA_F_NESTED, &x, len);
 }
 
-/* the first pages of @e, as many as fit; the rest stays in it */
-static struct tp_extent bite(struct tp_extent *e)
+/* the first pages of @e, as many as there is @room for digests; the rest stays in it */
+static struct tp_extent bite(struct tp_extent *e, size_t room)
 {
 	struct tp_extent first = *e;
 
-	if (e->digests && first.count > DIGESTS_MAX)
-		first.count = DIGESTS_MAX;
+	if (e->digests && first.count > room)
+		first.count = room;
 	e->start += first.count;
 	e->offset += first.count * TELEPAGE_PAGE_SIZE;
 	e->count -= first.count;
@@ -90,7 +95,7 @@ int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp
 
 			if (!left.count)
 				left = extents[i++];
-			e = bite(&left);
+			e = bite(&left, DIGESTS_MAX - digests);
 			put_extent(&msg, &e);
 			if (e.digests)
 				digests += e.count;

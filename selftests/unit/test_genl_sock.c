@@ -90,6 +90,17 @@ static void too_large(struct tp_nl *nl)
 	tap_ok(tp_nl_transact(nl, msg, NULL, NULL) == -ENOMEM, "and is told at the end");
 }
 
+/* A full message of digests is sent: what comes back is that nlctrl has no such command. */
+static void many_digests(struct tp_nl *nl)
+{
+	static uint8_t digests[2047 * TELEPAGE_DIGEST_SIZE];
+	struct tp_extent e[] = { { 0, 1023, 0, digests },
+				 { 2048, 1024, 0, digests + 1023 * TELEPAGE_DIGEST_SIZE } };
+	int err = tp_region_origin(nl, "region", 0, e, 2, false, false);
+
+	tap_ok(err == -EOPNOTSUPP, "as many digests as a message takes get to the kernel: %d", err);
+}
+
 static void no_event(const struct tp_event *ev, void *arg)
 {
 	(*(int *)arg)++;
@@ -119,6 +130,7 @@ int main(void)
 	requests(nl);
 	words(nl);
 	too_large(nl);
+	many_digests(nl);
 	tp_nl_close(nl);
 	events();
 	return tap_done();
