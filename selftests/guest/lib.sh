@@ -27,15 +27,26 @@ trap 'exit 143' TERM INT
 # TAP
 
 TAP_COUNT=0 TAP_FAILED=0
+read -r TAP_SINCE _ </proc/uptime
+
+# took: what the result before this line waited for, in whole seconds, if it did
+took() {
+	read -r tap_now _ </proc/uptime
+	[ $((${tap_now%.*} - ${TAP_SINCE%.*})) -le 1 ] ||
+		echo "# $((${tap_now%.*} - ${TAP_SINCE%.*})) s"
+	TAP_SINCE=$tap_now
+}
 
 ok() {
 	TAP_COUNT=$((TAP_COUNT + 1))
 	echo "ok $TAP_COUNT - $*"
+	took
 }
 
 not_ok() {
 	TAP_COUNT=$((TAP_COUNT + 1)) TAP_FAILED=$((TAP_FAILED + 1))
 	echo "not ok $TAP_COUNT - $*"
+	took
 }
 
 note() { printf '%s\n' "$*" | sed 's/^/# /'; }
