@@ -157,6 +157,8 @@ peer no-such-command 2>/dev/null
 [ $? = 127 ] || exit 6
 head -c 20000000 /dev/urandom >/tmp/big
 peer cat </tmp/big | cmp - /tmp/big || exit 7
+# what we still have to say is nothing to it, what it has said must arrive
+[ "$(peer sh -c 'sleep 1; head -c 1000000 /dev/zero' </dev/zero | wc -c)" = 1000000 ] || exit 10
 peer sh -c 'echo said $LAB_PEER >$OUT/from-a' && peer sh -c 'sed -i s/host-// $OUT/from-a' || exit 8
 peer -n iperf3 -s -D
 iperf3 -c host-b -t 4 -J | jq -r '.end.sum_received.bits_per_second / 1e6 | if . > 0 and . < 52 then "rate ok" else . end'

@@ -361,6 +361,20 @@ static void keepalive(int sock)
 	setsockopt(sock, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
+/* Closing a socket that holds something unread takes back what was sent and has not
+ * arrived: the end of what the command said. So the caller closes first.
+ */
+static void hang_up(int sock)
+{
+	struct timeval patience = { .tv_sec = 30 };
+	char buf[CHUNK];
+
+	shutdown(sock, SHUT_WR);
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	while (read(sock, buf, sizeof(buf)) > 0)
+		;
+}
+
 static void serve_one(int sock)
 {
 	struct sink s = { .sock = sock };
@@ -387,7 +401,8 @@ static void serve_one(int sock)
 		return;
 	}
 	status = htonl(n);
-	send_frame(sock, FRAME_EXIT, &status, sizeof(status));
+	if (!send_frame(sock, FRAME_EXIT, &status, sizeof(status)))
+		hang_up(sock);
 }
 
 static int serve(const char *port)
