@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
@@ -352,5 +353,8 @@ int cmd_agent(int argc, char **argv)
 		return tp_fail("agent: cannot listen on %s: %s", o.listen, why);
 	agent.dir = without_slash(tp_dir(dir));
 	agent.orphan_ms = seconds * 1000;
-	return start(&o);
+	err = start(&o);
+	if (o.at)
+		freeaddrinfo(o.at);
+	return err;
 }

@@ -6,7 +6,7 @@
 # peers that say nothing sensible, sockets that are in the way.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-tool=${TELEPAGE:-$here/../../build/unit/telepage-fake}
+tool=${TELEPAGE:-${BUILD:-$here/../../build}/unit/telepage-fake}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 export TELEPAGE_FAKE="$dir" TELEPAGE_FAKE_HOST=a
