@@ -148,6 +148,18 @@ void proc_kill(struct proc *p)
 	close(p->sock);
 }
 
+int proc_mem(const struct proc *p)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", p->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		tk_die("%s: %m", path);
+	return fd;
+}
+
 long proc_kb(const struct proc *p, const char *file, const char *name)
 {
 	char path[64], line[256];

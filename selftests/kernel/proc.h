@@ -39,6 +39,8 @@ long proc_order(struct proc *p, enum proc_op op, const unsigned long a[5]);
 		tk_die(#op ": %s", strerror((int)-ret_)); \
 	ret_; })
 void proc_kill(struct proc *p);
+/* its memory, open for who exports it */
+int proc_mem(const struct proc *p);
 /* a line "NAME: value kB" of one of its files in /proc; -1 there is none */
 long proc_kb(const struct proc *p, const char *file, const char *name);
 

@@ -17,22 +17,10 @@ static struct tk_pair pair;
 static uint8_t *map;			/* region "d" */
 static unsigned long map_pages;
 
-static int mem_of(const struct proc *p)
-{
-	char path[32];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/mem", p->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		tk_die("%s: %m", path);
-	return fd;
-}
-
 /* export "p" of the ranges, imported by region "d", which is mapped */
 static void begin(struct proc *p, const struct tp_range *ranges, size_t n, bool push)
 {
-	int fd = mem_of(p);
+	int fd = proc_mem(p);
 	uint32_t id;
 
 	map_pages = 0;
@@ -629,7 +617,7 @@ static void test_shown(void)
 	a = anon(&p, 256);
 	for (i = 0; i < 64; i++)
 		r[i] = (struct tp_range){ a + PAGES(4 * (63 - i)), PAGES(1 + i % 4) };
-	fd = mem_of(&p);
+	fd = proc_mem(&p);
 	err = tp_export_new_pid(tk_nl, "p", "somebody", p.pid, fd, r, 64);
 	tk_ok(err, "export");
 	tk_ok(tp_export_get(tk_nl, "p", &ex), "get");

@@ -164,6 +164,25 @@ peer -n iperf3 -s -D
 iperf3 -c host-b -t 4 -J | jq -r '.end.sum_received.bits_per_second / 1e6 | if . > 0 and . < 52 then "rate ok" else . end'
 EOF
 
+# a tick takes a tenth of a second and more, so fewer than 40 of them are not eight seconds
+run "a host stands still when it asks to, and goes on; its clock does not wait" 0 --hosts 2 \
+	"$dir/script" <<'EOF'
+ticks() { peer -n wc -l /tmp/ticks | cut -d' ' -f1; }
+peer -n sh -c 'while :; do sleep 0.1; echo; done >/tmp/ticks 2>&1 & echo $! >/tmp/ticker' || exit 1
+for n in 1 2; do
+	before=$(ticks)
+	began=$(peer -n date +%s)
+	peer -n lab-pause 8 || exit 2
+	[ $(($(peer -n date +%s) - began)) -ge 8 ] || exit 3
+	[ $(($(ticks) - before)) -lt 40 ] || exit 4
+done
+before=$(ticks)
+sleep 2
+[ "$(ticks)" -gt "$before" ] || exit 5
+peer -n sh -c 'kill $(cat /tmp/ticker)'
+lab-pause 1 && ! lab-pause x 2>/dev/null
+EOF
+
 run "a warning on the other host fails" 120 --hosts 2 "$dir/script" <<'EOF'
 peer sh -c 'echo "<4>WARNING: planted" >/dev/kmsg'
 EOF

@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2054 # the commas are QEMU's
 # From options to running hosts, and watching them until there is a verdict.
 
-declare -A PID=() SCRIPT_STATUS=() VERDICT=() FELL=()
+declare -A PID=() SCRIPT_STATUS=() VERDICT=() FELL=() PAUSES=() STANDS_UNTIL=()
 READERS=()
 
 # boot_hosts: needs everything opened; makes WORK, starts the hosts.
@@ -40,6 +40,7 @@ boot_one() {
 	mkdir -p "$dir" "$work"
 	mkfifo "$work"/{stdout,stderr,control.in,control.out}
 	: >"$dir/verdict"
+	: >"$work/pause"
 	truncate -s 8G "$work/out.img"
 	tree_run mke2fs -q -F -t ext4 -m 0 -N 65536 -J size=16 \
 		-E nodiscard,lazy_itable_init=1,root_owner=0:0 "$work/out.img" >&2 || die "mke2fs failed"
@@ -70,6 +71,7 @@ boot_one() {
 		-chardev "file,id=stdout,path=$work/stdout" -device virtserialport,chardev=stdout,name=stdout
 		-chardev "file,id=stderr,path=$work/stderr" -device virtserialport,chardev=stderr,name=stderr
 		-chardev "file,id=verdict,path=$dir/verdict" -device virtserialport,chardev=verdict,name=verdict
+		-chardev "file,id=pause,path=$work/pause" -device virtserialport,chardev=pause,name=pause
 		-chardev "pipe,id=control,path=$work/control" -device virtserialport,chardev=control,name=control
 		-drive "if=virtio,format=raw,readonly=on,file=$ROOT_IMAGE"
 		-drive "if=virtio,format=raw,readonly=on,file=$BOOT/kernel.img"
@@ -152,6 +154,7 @@ boot_watch() {
 		for host in "${HOST_NAMES[@]}"; do
 			! boot_running "$host" || running=$((running + 1))
 			boot_read "$host"
+			boot_pause "$host"
 		done
 		[ "$running" != 0 ] || break
 		if [ -z "$finished" ] && [ "${#SCRIPT_STATUS[@]}" = "$HOSTS" ]; then
@@ -204,6 +207,26 @@ boot_read() {
 		'verdict '* | 'setup '*) VERDICT[$host]=$line ;;
 		esac
 	done
+}
+
+# A host that wants to stand still for a time (lab-pause): it does, and is told afterwards.
+boot_pause() {
+	local host=$1
+	local -a asked
+
+	if [ -n "${STANDS_UNTIL[$host]:-}" ]; then
+		[ "$SECONDS" -ge "${STANDS_UNTIL[$host]}" ] || return 0
+		unset "STANDS_UNTIL[$host]"
+		kill -CONT "${PID[$host]}" 2>/dev/null
+		boot_tell "$host" paused
+		return 0
+	fi
+	mapfile -t asked <"$WORK/$host/pause"
+	[ "${#asked[@]}" -gt "${PAUSES[$host]:-0}" ] || return 0
+	PAUSES[$host]=${#asked[@]}
+	kill -STOP "${PID[$host]}" 2>/dev/null
+	# whole seconds: never less than was asked for
+	STANDS_UNTIL[$host]=$((SECONDS + asked[-1] + 1))
 }
 
 # shellcheck disable=SC2317 # called by a trap, too

@@ -25,7 +25,7 @@ payload_make() {
 	agent_open
 	cp "$AGENT" "$tree/agent"
 	cp "$LAB/guest/init" "$tree/init"
-	cp "$LAB/guest/peer" "$LAB/guest/lab-debug-check" "$tree/bin/"
+	cp "$LAB/guest/peer" "$LAB/guest/lab-debug-check" "$LAB/guest/lab-pause" "$tree/bin/"
 	grep -v '^#' "$LAB/splats" >"$tree/splats"
 
 	[ ! -e "$build/kmod-$KVER/telepage.ko" ] || cp "$build/kmod-$KVER/telepage.ko" "$tree/"
