@@ -9,23 +9,14 @@
  * and name too many, ordered by how far they are from where they began.
  */
 #include <stdlib.h>
-#include <string.h>
 
-#include "guest_walk.h"
-
-#define PTE_P		(1ULL << 0)
-#define PTE_W		(1ULL << 1)
-#define PTE_PS		(1ULL << 7)
-#define PTE_NX		(1ULL << 63)
-#define PTE_ADDR	0x000ffffffffff000ULL
+#include "guest_mem.h"
 
 #define CR0_PG		(1ULL << 31)
 #define CR4_LA57	(1ULL << 12)
 #define EFER_LMA	(1ULL << 10)
 
 #define READS_MAX	32768		/* pages, of one run: 128 MiB */
-#define CACHE_SLOTS	1024		/* pages */
-#define TLB_SLOTS	4096
 #define TARGETS_MAX	16384		/* addresses of code that are followed */
 #define DEPTH_MAX	6		/* calls */
 #define CODE_MAX	2048		/* bytes of a function that are looked at */
@@ -40,259 +31,13 @@
 #define STACK_LIKE	3		/* addresses of code that make a page a stack */
 #define TEXT_MAX	(64ULL << 20)
 #define LARGE		(2ULL << 20)
-#define NONE		UINT64_MAX
-
-struct mapping {
-	uint64_t page;			/* guest physical, in pages */
-	bool exec, write, large;
-};
-
-struct guest_walk {
-	const struct guest_ram *ram;
-	const struct guest_walk_ops *ops;
-	void *arg;
-
-	struct guest_page *list;
-	size_t nr, max;
-	uint64_t *listed;		/* a hash table of physical pages */
-	size_t listed_mask;
-
-	uint64_t *targets;		/* likewise, addresses of code */
-	size_t targets_mask;
-	struct { uint64_t va; unsigned int depth; } *queue;	/* the same in their order */
-	size_t nr_targets, followed;
-
-	uint64_t *cached;		/* which page a slot has */
-	uint8_t (*cache)[GUEST_PAGE];
-	struct { uint64_t page; struct mapping m; bool there; } *tlb;
-
-	/* of this run */
-	unsigned int reads, pointers, tables, visits, looked;
-	size_t room;			/* pages that the list may have */
-	bool stop;
-	uint64_t root;			/* of the page tables, physical page */
-	unsigned int top;		/* bits below the index into it */
-	uint64_t text, text_end, image_end;
-};
-
-static uint64_t get64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static int32_t get32(const uint8_t *p)
-{
-	int32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static size_t hash(uint64_t v)
-{
-	return (v * 0x9e3779b97f4a7c15ULL) >> 32;
-}
-
-/* true: it is new; the table is never more than half full */
-static bool set_add(uint64_t *set, size_t mask, uint64_t v)
-{
-	size_t i;
-
-	for (i = hash(v) & mask; set[i] != NONE; i = (i + 1) & mask)
-		if (set[i] == v)
-			return false;
-	set[i] = v;
-	return true;
-}
-
-static uint64_t *set_new(size_t room, size_t *mask)
-{
-	uint64_t *set;
-	size_t n = 16;
-
-	while (n < room * 2)
-		n *= 2;
-	set = malloc(n * sizeof(*set));
-	if (set)
-		memset(set, 0xff, n * sizeof(*set));
-	*mask = n - 1;
-	return set;
-}
-
-static bool in_ram(const struct guest_ram *ram, uint64_t page, struct guest_page *out)
-{
-	for (unsigned int i = 0; i < ram->nr; i++) {
-		uint64_t first = ram->part[i].addr / GUEST_PAGE;
-
-		if (page < first || page - first >= ram->part[i].size / GUEST_PAGE)
-			continue;
-		out->region = ram->part[i].region;
-		out->index = ram->part[i].offset / GUEST_PAGE + page - first;
-		return true;
-	}
-	return false;
-}
-
-/* puts a physical page into the list; true: it is new */
-static bool list_page(struct guest_walk *w, uint64_t page)
-{
-	struct guest_page p;
-
-	if (w->nr >= w->room) {
-		w->stop = true;
-		return false;
-	}
-	if (!in_ram(w->ram, page, &p) || !set_add(w->listed, w->listed_mask, page))
-		return false;
-	w->list[w->nr++] = p;
-	return true;
-}
-
-static bool out_of_time(struct guest_walk *w)
-{
-	if (w->ops->enough && w->ops->enough(w->arg))
-		w->stop = true;
-	return w->stop;
-}
-
-/* good until the next page is read; NULL: not there, or enough was read */
-static const uint8_t *page_at(struct guest_walk *w, uint64_t page)
-{
-	size_t slot = page % CACHE_SLOTS;
-	struct guest_page p;
-
-	if (w->cached[slot] == page)
-		return w->cache[slot];
-	if (w->stop || !in_ram(w->ram, page, &p))
-		return NULL;
-	if (!w->reads || out_of_time(w)) {
-		w->stop = true;
-		return NULL;
-	}
-	w->reads--;
-	w->cached[slot] = NONE;
-	if (!w->ops->read(w->arg, p.region, p.index, w->cache[slot]))
-		return NULL;
-	w->cached[slot] = page;
-	return w->cache[slot];
-}
-
-static bool in_kernel(const struct guest_walk *w, uint64_t va)
-{
-	return va >> (w->top + 8) == UINT64_MAX >> (w->top + 8);
-}
-
-static bool canonical(const struct guest_walk *w, uint64_t va)
-{
-	return in_kernel(w, va) || !(va >> (w->top + 8));
-}
-
-static bool walk_tables(struct guest_walk *w, uint64_t va, struct mapping *m, uint64_t *tables,
-			unsigned int *nr)
-{
-	uint64_t table = w->root;
-	unsigned int shift;
-
-	*m = (struct mapping){ .exec = true, .write = true };
-	*nr = 0;
-	if (!canonical(w, va))
-		return false;
-	for (shift = w->top; ; shift -= 9) {
-		const uint8_t *data = page_at(w, table);
-		uint64_t e, below;
-
-		tables[(*nr)++] = table;
-		if (!data)
-			return false;
-		e = get64(data + (va >> shift & 511) * 8);
-		if (!(e & PTE_P))
-			return false;
-		m->exec &= !(e & PTE_NX);
-		m->write &= !!(e & PTE_W);
-		table = (e & PTE_ADDR) / GUEST_PAGE;
-		if (shift > 12 && !(e & PTE_PS))
-			continue;
-		/* there are no larger pages */
-		if (shift > 30)
-			return false;
-		m->large = shift > 12;
-		below = (1ULL << (shift - 12)) - 1;
-		m->page = (table & ~below) | (va >> 12 & below);
-		return true;
-	}
-}
-
-static bool translate(struct guest_walk *w, uint64_t va, struct mapping *m)
-{
-	size_t slot = hash(va >> 12) % TLB_SLOTS;
-	uint64_t tables[5];
-	unsigned int nr;
-
-	if (w->tlb[slot].page != va >> 12) {
-		bool there = walk_tables(w, va, m, tables, &nr);
-
-		if (w->stop)
-			return false;
-		w->tlb[slot].page = va >> 12;
-		w->tlb[slot].m = *m;
-		w->tlb[slot].there = there;
-	}
-	*m = w->tlb[slot].m;
-	return w->tlb[slot].there;
-}
-
-/* the page at an address, after those of the tables that lead to it */
-static bool touch(struct guest_walk *w, uint64_t va)
-{
-	uint64_t tables[5];
-	struct mapping m;
-	unsigned int nr;
-
-	if (!translate(w, va, &m) || !walk_tables(w, va, &m, tables, &nr))
-		return false;
-	for (unsigned int i = 0; i < nr; i++)
-		list_page(w, tables[i]);
-	list_page(w, m.page);
-	return true;
-}
-
-/* a copy, for what reads others meanwhile: how many of @len bytes from @va there are */
-static size_t copy(struct guest_walk *w, uint64_t va, uint8_t *buf, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		size_t at = (va + done) % GUEST_PAGE, n = GUEST_PAGE - at;
-		const uint8_t *data;
-		struct mapping m;
-
-		if (n > len - done)
-			n = len - done;
-		if (!translate(w, va + done, &m))
-			break;
-		data = page_at(w, m.page);
-		if (!data)
-			break;
-		memcpy(buf + done, data + at, n);
-		done += n;
-	}
-	return done;
-}
 
 /* --- code --- */
-
-static bool in_text(const struct guest_walk *w, uint64_t va)
-{
-	return va >= w->text && va < w->text_end;
-}
 
 static void follow(struct guest_walk *w, uint64_t va, unsigned int depth)
 {
 	if (!in_text(w, va) || depth > DEPTH_MAX || w->nr_targets == TARGETS_MAX ||
-	    !set_add(w->targets, w->targets_mask, va))
+	    !guest_set_add(w->targets, w->targets_mask, va))
 		return;
 	w->queue[w->nr_targets].va = va;
 	w->queue[w->nr_targets++].depth = depth;
@@ -315,7 +60,7 @@ static void refer(struct guest_walk *w, uint64_t va, unsigned int depth)
 	if (in_text(w, va))
 		follow(w, va, depth);
 	else if (va >= w->text_end && va < w->image_end)
-		touch(w, va);
+		guest_touch(w, va);
 }
 
 /*
@@ -335,11 +80,11 @@ static bool takes_address(const uint8_t *p)
 static void look_at_code(struct guest_walk *w, uint64_t va, unsigned int depth)
 {
 	uint8_t code[CODE_MAX];
-	size_t len = copy(w, va, code, sizeof(code));
+	size_t len = guest_copy(w, va, code, sizeof(code));
 
 	len = function_end(code, len);
 	for (uint64_t at = va & -GUEST_PAGE; at < va + len; at += GUEST_PAGE)
-		touch(w, at);
+		guest_touch(w, at);
 	for (size_t i = 0; i + 5 <= len && !w->stop; i++) {
 		int64_t value = get32(code + i + 1);
 
@@ -356,7 +101,7 @@ static bool executable(struct guest_walk *w, uint64_t va)
 {
 	struct mapping m;
 
-	return translate(w, va, &m) && m.exec;
+	return guest_translate(w, va, &m) && m.exec;
 }
 
 /* What is executable around @va, as far as it goes on. */
@@ -383,7 +128,7 @@ static void look_at_handlers(struct guest_walk *w, const struct guest_cpu *cpu)
 	uint8_t idt[256 * 16];
 	size_t len = (size_t)cpu->idt_limit + 1;
 
-	len = copy(w, cpu->idt, idt, len < sizeof(idt) ? len : sizeof(idt));
+	len = guest_copy(w, cpu->idt, idt, len < sizeof(idt) ? len : sizeof(idt));
 	/* page faults, then interrupts; other exceptions are none to prepare for */
 	for (size_t i = 14; i < len / 16; i = i == 14 ? 32 : i + 1) {
 		const uint8_t *gate = idt + i * 16;
@@ -410,7 +155,7 @@ static bool point_to(struct guest_walk *w, uint64_t v, unsigned int depth)
 	}
 	w->pointers--;
 	/* the top of a stack points behind it */
-	return touch(w, v) || (!(v % GUEST_PAGE) && touch(w, v - 8));
+	return guest_touch(w, v) || (!(v % GUEST_PAGE) && guest_touch(w, v - 8));
 }
 
 /* what the words of @data point to, and what the first words of that do */
@@ -424,7 +169,7 @@ static void point(struct guest_walk *w, const uint8_t *data, size_t len, unsigne
 
 		if (!point_to(w, v, depth) || v >= w->text)
 			continue;
-		n = copy(w, v & -8ULL, object, sizeof(object));
+		n = guest_copy(w, v & -8ULL, object, sizeof(object));
 		for (size_t j = 0; j + 8 <= n; j += 8)
 			point_to(w, get64(object + j), depth + 1);
 	}
@@ -441,7 +186,7 @@ static void look_at_pointers(struct guest_walk *w, uint64_t va, uint64_t end, un
 
 		if (len > end - va)
 			len = end - va;
-		point(w, data, copy(w, va, data, len), depth);
+		point(w, data, guest_copy(w, va, data, len), depth);
 		va = (va & -GUEST_PAGE) + GUEST_PAGE;
 	}
 }
@@ -449,7 +194,7 @@ static void look_at_pointers(struct guest_walk *w, uint64_t va, uint64_t end, un
 static void touch_range(struct guest_walk *w, uint64_t va, uint64_t end)
 {
 	for (; va < end && !w->stop; va += GUEST_PAGE)
-		touch(w, va);
+		guest_touch(w, va);
 }
 
 /* where a CPU's own data is, or 0 */
@@ -468,13 +213,13 @@ static void look_around_gdt(struct guest_walk *w, const struct guest_cpu *cpu, u
 	const uint8_t *p;
 	struct mapping m;
 
-	if (!translate(w, cpu->gdt, &m) || m.page < CPU_DATA_BEFORE)
+	if (!guest_translate(w, cpu->gdt, &m) || m.page < CPU_DATA_BEFORE)
 		return;
 	m.page -= CPU_DATA_BEFORE;
 	for (unsigned int i = 0; i < pages; i++)
-		list_page(w, m.page + i);
+		guest_list(w, m.page + i);
 	for (unsigned int i = 0; i < pages; i++) {
-		p = page_at(w, m.page + i);
+		p = guest_page_at(w, m.page + i);
 		if (!p)
 			continue;
 		memcpy(data, p, sizeof(data));
@@ -496,7 +241,7 @@ static bool any_there(const uint8_t *table)
 static void look_for_stack(struct guest_walk *w, uint64_t page)
 {
 	uint8_t data[GUEST_PAGE];
-	const uint8_t *p = page_at(w, page);
+	const uint8_t *p = guest_page_at(w, page);
 	unsigned int n = 0;
 
 	if (!p)
@@ -506,7 +251,7 @@ static void look_for_stack(struct guest_walk *w, uint64_t page)
 		n += in_text(w, get64(data + i));
 	if (n < STACK_LIKE || n > 256)
 		return;
-	list_page(w, page);
+	guest_list(w, page);
 	point(w, data, sizeof(data), 0);
 }
 
@@ -518,7 +263,7 @@ static void each_table(struct guest_walk *w, uint64_t table, unsigned int shift,
 		       bool stacks)
 {
 	uint8_t data[GUEST_PAGE];
-	const uint8_t *p = page_at(w, table);
+	const uint8_t *p = guest_page_at(w, table);
 
 	if (!p || !w->visits || !any_there(p))
 		return;
@@ -528,7 +273,7 @@ static void each_table(struct guest_walk *w, uint64_t table, unsigned int shift,
 		if (!w->tables)
 			return;
 		w->tables--;
-		list_page(w, table);
+		guest_list(w, table);
 		if (shift == 12)
 			return;
 	}
@@ -570,11 +315,8 @@ static bool set_tables(struct guest_walk *w, const struct guest_cpu *cpu)
 	for (int second = cpu->cpl == 3 && root & 1; second >= 0; second--) {
 		uint64_t first = second ? root & ~1ULL : root;
 
-		if (w->root != first)
-			for (size_t i = 0; i < TLB_SLOTS; i++)
-				w->tlb[i].page = NONE;
-		w->root = first;
-		if (translate(w, cpu->rip, &m) && translate(w, cpu->idt, &m))
+		guest_mem_root(w, first);
+		if (guest_translate(w, cpu->rip, &m) && guest_translate(w, cpu->idt, &m))
 			break;
 	}
 	return true;
@@ -585,13 +327,13 @@ static void look_at_cpu(struct guest_walk *w, const struct guest_cpu *cpu, unsig
 	uint64_t data = cpu_data(w, cpu), stack = cpu->rsp & -STACK;
 	uint8_t tss[104], gpr[GUEST_GPRS * 8];
 
-	touch(w, cpu->rip);
-	touch(w, cpu->rsp);
-	touch(w, cpu->idt);
-	touch(w, cpu->gdt);
-	touch(w, cpu->tr);
-	touch(w, cpu->tr + GUEST_PAGE);
-	list_page(w, (cpu->cr3 & PTE_ADDR) / GUEST_PAGE);
+	guest_touch(w, cpu->rip);
+	guest_touch(w, cpu->rsp);
+	guest_touch(w, cpu->idt);
+	guest_touch(w, cpu->gdt);
+	guest_touch(w, cpu->tr);
+	guest_touch(w, cpu->tr + GUEST_PAGE);
+	guest_list(w, (cpu->cr3 & PTE_ADDR) / GUEST_PAGE);
 	memcpy(gpr, cpu->gpr, sizeof(gpr));
 	if (in_kernel(w, cpu->idt))
 		look_at_handlers(w, cpu);
@@ -599,10 +341,10 @@ static void look_at_cpu(struct guest_walk *w, const struct guest_cpu *cpu, unsig
 	follow(w, cpu->rip, 0);
 	point(w, gpr, sizeof(gpr), 0);
 	/* the stacks that it changes to: that of ring 0, those of interrupts */
-	if (copy(w, cpu->tr, tss, sizeof(tss)) == sizeof(tss))
+	if (guest_copy(w, cpu->tr, tss, sizeof(tss)) == sizeof(tss))
 		for (unsigned int at = 4; at + 8 <= sizeof(tss); at += 8)
 			if (at != 28 && in_kernel(w, get64(tss + at)))
-				touch(w, get64(tss + at) - 8);
+				guest_touch(w, get64(tss + at) - 8);
 	if (in_kernel(w, cpu->rsp)) {
 		touch_range(w, stack, stack + STACK);
 		look_at_pointers(w, stack, stack + STACK, 0);
@@ -626,9 +368,7 @@ void guest_walk_run(struct guest_walk *w, const struct guest_cpu *cpus, unsigned
 		return;
 	pages = w->max / 4 / nr < CPU_DATA ? w->max / 4 / nr : CPU_DATA;
 	/* the guest may have written since: what is here is old */
-	for (size_t i = 0; i < CACHE_SLOTS; i++)
-		w->cached[i] = NONE;
-	w->root = NONE;
+	guest_mem_forget(w);
 	w->reads = READS_MAX;
 	w->pointers = POINTERS_MAX;
 	w->tables = TABLES_MAX;
@@ -643,7 +383,7 @@ void guest_walk_run(struct guest_walk *w, const struct guest_cpu *cpus, unsigned
 			each_table(w, w->root, w->top, 0, false);
 	if (w->root != NONE)
 		each_table(w, w->root, w->top, 0, true);
-	while (w->followed < w->nr_targets && !w->stop && !out_of_time(w)) {
+	while (w->followed < w->nr_targets && !w->stop && !guest_out_of_time(w)) {
 		look_at_code(w, w->queue[w->followed].va, w->queue[w->followed].depth);
 		w->followed++;
 	}
@@ -666,15 +406,9 @@ struct guest_walk *guest_walk_new(const struct guest_ram *ram, const struct gues
 	w->ops = ops;
 	w->arg = arg;
 	w->max = max;
-	w->list = calloc(max + 1, sizeof(*w->list));
-	w->listed = set_new(max, &w->listed_mask);
-	w->targets = set_new(TARGETS_MAX, &w->targets_mask);
+	w->targets = guest_set_new(TARGETS_MAX, &w->targets_mask);
 	w->queue = calloc(TARGETS_MAX, sizeof(*w->queue));
-	w->cached = calloc(CACHE_SLOTS, sizeof(*w->cached));
-	w->cache = calloc(CACHE_SLOTS, sizeof(*w->cache));
-	w->tlb = calloc(TLB_SLOTS, sizeof(*w->tlb));
-	if (!w->list || !w->listed || !w->targets || !w->queue || !w->cached || !w->cache ||
-	    !w->tlb) {
+	if (!guest_mem_init(w) || !w->targets || !w->queue) {
 		guest_walk_free(w);
 		return NULL;
 	}
