@@ -282,8 +282,9 @@ json_t *move_src_list(void)
 	struct msrc *m;
 
 	LIST_FOREACH(m, &moves, list)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}",
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o*}",
 			"move", m->id, "vm", m->vm, "side", "source", "to", m->target.host,
-			"state", msrc_state_name(m), "counters", counters_to_json(&m->counters)));
+			"state", msrc_state_name(m), "counters", counters_to_json(&m->counters),
+			"warm", m->warm.on ? msrc_warm_summary(m) : NULL));
 	return list;
 }
