@@ -111,6 +111,11 @@ void mdst_load(struct mdst *m);
 /* move_dst_warm.c: pages that the VM needs first */
 void mdst_warm(struct mdst *m, json_int_t call, json_t *msg);
 void mdst_warm_drop(struct mdst *m);
+/*
+ * A peer's list of runs of a region that has @all pages, at most @room pages, which becomes
+ * less: how many there are in @runs, which has room for as many; -1: it is wrong
+ */
+int mdst_warm_runs(json_t *list, uint64_t all, struct telepage_run *runs, size_t *room);
 void mdst_commit(struct mdst *m);
 void mdst_orphaned(void *arg);		/* a timer: a READY one was left alone too long */
 void mdst_abort(struct mdst *m, const char *why);	/* move_dst_undo.c */

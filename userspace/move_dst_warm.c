@@ -97,23 +97,20 @@ static void look(void *arg)
 					     "ms", (json_int_t)(now - m->warm.begun)));
 }
 
-/* runs of a region, as a peer has named them, to @runs; -1: they are wrong */
-static int take_runs(const struct mdst *m, unsigned int region, json_t *list,
-		     struct telepage_run *runs, size_t *pages)
+int mdst_warm_runs(json_t *list, uint64_t all, struct telepage_run *runs, size_t *room)
 {
-	uint64_t all = m->region[region].size / TELEPAGE_PAGE_SIZE;
 	size_t n = json_array_size(list) / 2;
 
-	if (!json_is_array(list) || json_array_size(list) % 2 || n > MOVE_WARM_PAGES)
+	if (!json_is_array(list) || json_array_size(list) % 2 || n > *room)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		json_int_t start = json_integer_value(json_array_get(list, 2 * i));
-		json_int_t count = json_integer_value(json_array_get(list, 2 * i + 1));
+		json_t *first = json_array_get(list, 2 * i), *many = json_array_get(list, 2 * i + 1);
+		json_int_t start = json_integer_value(first), count = json_integer_value(many);
 
-		if (start < 0 || (uint64_t)start >= all || count <= 0 ||
-		    (uint64_t)count > all - start || (size_t)count > MOVE_WARM_PAGES - *pages)
+		if (!json_is_integer(first) || start < 0 || (uint64_t)start >= all || count <= 0 ||
+		    (uint64_t)count > all - start || (uint64_t)count > *room)
 			return -1;
-		*pages += count;
+		*room -= count;
 		runs[i].start = start;
 		runs[i].count = count;
 	}
@@ -130,7 +127,7 @@ static void remember(struct mdst *m, unsigned int region, const struct telepage_
 static const char *take(struct mdst *m, json_t *lists)
 {
 	static struct telepage_run runs[MOVE_WARM_PAGES];
-	size_t pages = m->warm.nr;
+	size_t room = MOVE_WARM_PAGES - m->warm.nr;
 	int n, err;
 
 	if (!json_is_array(lists) || json_array_size(lists) != m->nr)
@@ -138,7 +135,8 @@ static const char *take(struct mdst *m, json_t *lists)
 	if (!m->warm.page)
 		m->warm.page = xcalloc(MOVE_WARM_PAGES, sizeof(*m->warm.page));
 	for (unsigned int i = 0; i < m->nr; i++) {
-		n = take_runs(m, i, json_array_get(lists, i), runs, &pages);
+		n = mdst_warm_runs(json_array_get(lists, i), m->region[i].size / TELEPAGE_PAGE_SIZE,
+				   runs, &room);
 		if (n < 0)
 			return "bad pages";
 		if (!n)
