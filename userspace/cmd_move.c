@@ -97,6 +97,7 @@ static const char *in_words(const char *state)
 		{ "prepare", "preparing memory at the destination" },
 		{ "lanes", "connecting lanes" },
 		{ "start", "starting a VMM at the destination" },
+		{ "warm", "looking for the pages that it needs first" },
 		{ "switch", "switching over" },
 		{ "undo", "rolling back" },
 		{ "in-doubt", "in doubt whether it runs there; it stays stopped here until that is known, or until telepage move --forget" },
@@ -140,7 +141,14 @@ static void show_state(struct view *v, json_t *msg)
 static void show_running(struct view *v, json_t *r)
 {
 	char line[512], size[TP_FMT_LEN], wire[TP_FMT_LEN];
+	json_t *warm = json_object_get(r, "warm");
 
+	if (warm) {
+		snprintf(line, sizeof(line), "%s: %llu of %llu pages that it needs first are there",
+			 v->vm, (unsigned long long)num(warm, "here_pages"),
+			 (unsigned long long)num(warm, "pages"));
+		say(v, line);
+	}
 	if (json_object_get(r, "switch_ms"))
 		snprintf(line, sizeof(line), "%s: runs at %s as %s after %llu ms (%s of device state, %s on the wire)",
 			 v->vm, str(r, "to"), str(r, "as"),

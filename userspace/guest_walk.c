@@ -25,7 +25,7 @@
 #define STACK		16384
 #define TABLES_MAX	384
 #define POINTERS_MAX	32768
-#define OBJECT		256		/* bytes that are looked at of what is pointed to */
+#define OBJECT		512		/* bytes that are looked at of what is pointed to */
 #define VISITS_MAX	16384		/* of tables: one may point to itself */
 #define STACKS_LOOKED	512		/* pages below an entry of the highest table */
 #define STACK_LIKE	3		/* addresses of code that make a page a stack */

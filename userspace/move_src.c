@@ -323,7 +323,7 @@ static void started(json_t *msg, const char *err, void *arg)
 	if (err)
 		msrc_failed(m, "%s: %s", m->target.host, err);
 	else
-		msrc_enter(m, m->goes_live ? SRC_LIVE : SRC_WARM);
+		msrc_enter(m, m->goes_live ? SRC_LIVE : m->warm.on ? SRC_WARM : SRC_STATE);
 }
 
 static void enter_start(struct msrc *m)

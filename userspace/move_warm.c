@@ -198,13 +198,8 @@ static const char *open_regions(struct msrc *m)
 
 void msrc_warm(struct msrc *m)
 {
-	const char *why;
+	const char *why = open_regions(m);
 
-	if (!m->warm.on) {
-		msrc_enter(m, SRC_STATE);
-		return;
-	}
-	why = open_regions(m);
 	if (why)
 		without(m, why);
 	else
