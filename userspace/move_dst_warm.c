@@ -87,7 +87,8 @@ static void look(void *arg)
 		return;
 	m->warm.at += count_here(m, m->warm.at, false);
 	if (m->warm.at < m->warm.nr && now < m->warm.until) {
-		timer_set(&m->warm.timer, LOOK_MS, look, m);
+		timer_set(&m->warm.timer, m->warm.until - now < LOOK_MS ? m->warm.until - now :
+			  LOOK_MS, look, m);
 		return;
 	}
 	here = m->warm.at + count_here(m, m->warm.at, true);
