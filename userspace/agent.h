@@ -16,6 +16,8 @@
  *                 move_undo.c back from there, move_fill.c from commit on, move_quit.c QEMU
  *                 ends here,
  *                 move_src_list.c all of them, move_record.c what is written down
+ *   move_warm.c   the pages that a VM needs first: guest_walk.c finds them, guest_regs.c
+ *                 reads what QEMU says, move_dst_warm.c has them come
  *   move_dst.c    its destination, move_dst_undo.c back, move_dst_end.c from commit on
  *   move_ops.c    what a destination is asked   serve.c      exports for importers
  *   import.c      export names of a peer as regions here

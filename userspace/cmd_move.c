@@ -33,6 +33,8 @@ static const char usage[] =
 "                     while the VM runs here, as long as that pays, the rest follows;\n"
 "                     precopy: the VM stands still for the rest\n"
 "  --switch-after S   push for at most S seconds before the VM moves\n"
+"  --warm MS          the VM stands still for at most MS longer until the pages that it\n"
+"                     needs first are there, default 1000; 0: it does not wait\n"
 "  --bulk-lanes N     connections for pages that nobody waits for, default 2\n"
 "  --no-wait          return when the VM runs there, its memory still on the way\n"
 "  --json             one object with the outcome on stdout, also of a failure\n"
@@ -95,6 +97,7 @@ static const char *in_words(const char *state)
 		{ "prepare", "preparing memory at the destination" },
 		{ "lanes", "connecting lanes" },
 		{ "start", "starting a VMM at the destination" },
+		{ "warm", "looking for the pages that it needs first" },
 		{ "switch", "switching over" },
 		{ "undo", "rolling back" },
 		{ "in-doubt", "in doubt whether it runs there; it stays stopped here until that is known, or until telepage move --forget" },
@@ -138,7 +141,14 @@ static void show_state(struct view *v, json_t *msg)
 static void show_running(struct view *v, json_t *r)
 {
 	char line[512], size[TP_FMT_LEN], wire[TP_FMT_LEN];
+	json_t *warm = json_object_get(r, "warm");
 
+	if (warm) {
+		snprintf(line, sizeof(line), "%s: %llu of %llu pages that it needs first are there",
+			 v->vm, (unsigned long long)num(warm, "here_pages"),
+			 (unsigned long long)num(warm, "pages"));
+		say(v, line);
+	}
 	if (json_object_get(r, "switch_ms"))
 		snprintf(line, sizeof(line), "%s: runs at %s as %s after %llu ms (%s of device state, %s on the wire)",
 			 v->vm, str(r, "to"), str(r, "as"),
@@ -371,7 +381,7 @@ static bool has_word(char **argv, const char *word)
 int cmd_move(int argc, char **argv)
 {
 	enum { TO = 256, AS, QMP, VM_DIR, BULK, NO_WAIT, JSON, WATCH, ABORT, FORGET, YES,
-	       SOCKET, MODE, AFTER };
+	       SOCKET, MODE, AFTER, WARM };
 	static const struct option longopts[] = {
 		{ "to", required_argument, NULL, TO },
 		{ "as", required_argument, NULL, AS },
@@ -380,6 +390,7 @@ int cmd_move(int argc, char **argv)
 		{ "bulk-lanes", required_argument, NULL, BULK },
 		{ "mode", required_argument, NULL, MODE },
 		{ "switch-after", required_argument, NULL, AFTER },
+		{ "warm", required_argument, NULL, WARM },
 		{ "no-wait", no_argument, NULL, NO_WAIT },
 		{ "json", no_argument, NULL, JSON },
 		{ "watch", no_argument, NULL, WATCH },
@@ -393,7 +404,7 @@ int cmd_move(int argc, char **argv)
 	const char *to = NULL, *as = NULL, *qmp = NULL, *vm_dir = NULL, *mode = NULL,
 		   *sock = TP_AGENT_SOCKET, *why, *empty;
 	bool watch = false, abort_it = false, forget = false, yes = false;
-	uint32_t bulk = TP_BULK_LANES, after = 0;
+	uint32_t bulk = TP_BULK_LANES, after = 0, warm = UINT32_MAX;
 	enum move_mode parsed;
 	struct view v = { 0 };
 	struct target target;
@@ -425,6 +436,11 @@ int cmd_move(int argc, char **argv)
 			if (!tp_parse_u32(optarg, &after) || !after || after > 86400)
 				return wrong(&v, argv[0], "--switch-after takes 1 to 86400 seconds");
 			break;
+		case WARM:
+			if (!tp_parse_u32(optarg, &warm) || warm > MOVE_WARM_MAX)
+				return wrong(&v, argv[0], "--warm takes 0 to %d ms",
+					     MOVE_WARM_MAX);
+			break;
 		case NO_WAIT: v.no_wait = true; break;
 		case JSON: v.json = true; break;
 		case WATCH: watch = true; break;
@@ -447,7 +463,7 @@ int cmd_move(int argc, char **argv)
 	if (!tp_name_ok(v.vm) || (as && !tp_name_ok(as)))
 		return wrong(&v, argv[0], "a VM's name is " TP_NAME_RULE);
 	if (watch || abort_it || forget) {
-		if (to || as || qmp || vm_dir || mode || after || watch + abort_it + forget > 1)
+		if (to || as || qmp || vm_dir || mode || after || warm != UINT32_MAX || watch + abort_it + forget > 1)
 			return wrong(&v, argv[0],
 				     "--watch, --abort and --forget go with nothing else");
 		c = forget ? confirm_forget(&v, argv[0], yes) : TP_OK;
@@ -461,6 +477,8 @@ int cmd_move(int argc, char **argv)
 			return wrong(&v, argv[0], "--yes goes with --forget");
 		if (!to)
 			return wrong(&v, argv[0], "--to which host?");
+		if (warm != UINT32_MAX && mode && parsed != MOVE_POSTCOPY)
+			return wrong(&v, argv[0], "--warm goes with --mode postcopy");
 		if (after && (!mode || parsed == MOVE_POSTCOPY))
 			return wrong(&v, argv[0], "--switch-after goes with --mode hybrid or precopy");
 		why = target_check(to);
@@ -476,6 +494,8 @@ int cmd_move(int argc, char **argv)
 			json_object_set_new(req, "mode", json_string(mode));
 		if (after)
 			json_object_set_new(req, "switch_after", json_integer(after));
+		if (warm != UINT32_MAX)
+			json_object_set_new(req, "warm", json_integer(warm));
 	}
 	snprintf(interrupt_words, sizeof(interrupt_words),
 		 "\nthe move goes on; watch it: telepage move --watch %s, give it up: telepage move --abort %s\n",

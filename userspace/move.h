@@ -44,7 +44,12 @@ struct move_request {
 	unsigned int bulk;
 	enum move_mode mode;
 	unsigned int switch_after;	/* s of pushing live at most; 0: as long as it pays */
+	unsigned int warm_ms;		/* the VM waits for its first pages at most; 0: none */
 };
+
+#define MOVE_WARM_MS	1000		/* unless told otherwise */
+#define MOVE_WARM_MAX	10000
+#define MOVE_WARM_PAGES	2048		/* 8 MiB; a replay's runs in one message */
 
 /* NULL, or why not; @watcher gets the progress (local.h) */
 const char *move_src_begin(const struct move_request *req, struct conn *watcher);

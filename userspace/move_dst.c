@@ -88,12 +88,14 @@ static void detach(struct mdst *m)
 	m->peer = NULL;
 	m->call = 0;
 	m->abort_call = 0;
+	m->warm.call = 0;
 }
 
 void mdst_free(struct mdst *m)
 {
 	detach(m);
 	mdst_plan_drop(m);
+	mdst_warm_drop(m);
 	timer_clear(&m->timer);
 	timer_clear(&m->again);
 	hook_cancel(m->hook);
@@ -192,6 +194,7 @@ static void source_closed(struct peer *p, const char *why, void *arg)
 	m->peer = NULL;
 	m->call = 0;
 	m->abort_call = 0;
+	m->warm.call = 0;
 	if (m->state == DST_READY) {
 		note("move %.8s of %s: lost the source before commit (%s), waiting %u s", m->id,
 		     m->vm, why, agent.orphan_ms / 1000);

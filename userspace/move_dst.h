@@ -14,6 +14,7 @@
 #define TELEPAGE_MOVE_DST_H
 
 #include "devstate.h"
+#include "guest_walk.h"
 #include "hook.h"
 #include "lanes.h"
 #include "letgo.h"
@@ -63,6 +64,14 @@ struct mdst {
 	bool made_group;		/* the file of that name in @vm_dir */
 	struct planner *planner;
 
+	struct {
+		struct guest_page *page;	/* what the source has named, its order */
+		size_t nr, at;		/* so many from the beginning are here */
+		json_int_t call;	/* the request that waits for them */
+		struct timer timer;
+		uint64_t begun, until;	/* ms */
+	} warm;
+
 	char who[TLS_WHO_MAX];		/* the source; nobody else may drive us */
 	struct peer *peer;		/* NULL while the source is away */
 	json_int_t call;		/* the request that waits for an answer, 0: none */
@@ -99,6 +108,14 @@ const char *mdst_state_name(const struct mdst *m);
 int mdst_make(struct mdst *m, json_t *regions, unsigned int lanes, char *err, size_t len);
 void mdst_start(struct mdst *m);
 void mdst_load(struct mdst *m);
+/* move_dst_warm.c: pages that the VM needs first */
+void mdst_warm(struct mdst *m, json_int_t call, json_t *msg);
+void mdst_warm_drop(struct mdst *m);
+/*
+ * A peer's list of runs of a region that has @all pages, at most @room pages, which becomes
+ * less: how many there are in @runs, which has room for as many; -1: it is wrong
+ */
+int mdst_warm_runs(json_t *list, uint64_t all, struct telepage_run *runs, size_t *room);
 void mdst_commit(struct mdst *m);
 void mdst_orphaned(void *arg);		/* a timer: a READY one was left alone too long */
 void mdst_abort(struct mdst *m, const char *why);	/* move_dst_undo.c */

@@ -45,6 +45,7 @@ static void running(struct mdst *m)
 	struct stat st;
 	char args[300];
 
+	mdst_warm_drop(m);
 	timer_clear(&m->again);
 	m->state = DST_RUNNING;
 	mdst_answer(m, json_pack("{s:s}", "state", "running"));

@@ -131,6 +131,7 @@ void mdst_abort(struct mdst *m, const char *why)
 	timer_clear(&m->again);
 	devstate_drop(&m->devstate);
 	mdst_plan_drop(m);
+	mdst_warm_drop(m);
 	if (m->link)
 		m->link->closing = true;
 	undo(m);

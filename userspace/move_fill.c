@@ -86,12 +86,15 @@ static json_t *summary(struct msrc *m, const char *status)
 		json_object_set_new(obj, "state_wire_bytes", json_integer(m->state_wire_bytes));
 		if (m->goes_live)
 			json_object_set_new(obj, "live", msrc_live_summary(m));
+		if (m->warm.on)
+			json_object_set_new(obj, "warm", msrc_warm_summary(m));
 		/* each counted from the one before: where the switch-over's time went */
-		json_object_set_new(obj, "switch", json_pack("{s:I, s:I, s:I, s:I, s:I}",
+		json_object_set_new(obj, "switch", json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}",
 			"stop_ms", (json_int_t)(m->t_stopped - m->t_stop),
 			"freeze_ms", (json_int_t)(m->t_frozen - m->t_stopped),
 			"send_ms", (json_int_t)(m->t_migrated - m->t_frozen),
-			"load_ms", (json_int_t)(m->t_switched - m->t_migrated),
+			"load_ms", (json_int_t)(m->t_loaded - m->t_migrated),
+			"warm_ms", (json_int_t)(m->t_switched - m->t_loaded),
 			"commit_ms", (json_int_t)(m->t_running - m->t_switched)));
 	}
 	if (m->t_complete && m->t_running) {

@@ -39,6 +39,7 @@ static const struct src_step {
 	[SRC_LANES]	= { "lanes", enter_lanes, UNDO },
 	[SRC_START]	= { "start", enter_start, UNDO },
 	[SRC_LIVE]	= { "live", msrc_live, UNDO },
+	[SRC_WARM]	= { "warm", msrc_warm, UNDO },
 	[SRC_STATE]	= { "state", enter_state, UNDO },
 	[SRC_SWITCH]	= { "switch", enter_switch, UNDO },
 	[SRC_COMMIT]	= { "commit", msrc_commit, RECONNECT },
@@ -237,6 +238,9 @@ static void prepared(json_t *msg, const char *err, void *arg)
 	}
 	m->plans = json_is_true(json_object_get(msg, "plan"));
 	m->zstd = json_is_true(json_object_get(msg, "zstd"));
+	/* of what has crossed already little is missing when the VM moves */
+	m->warm.on = m->warm.ms && m->was_running && m->mode == MOVE_POSTCOPY &&
+		     json_is_true(json_object_get(msg, "warm"));
 	m->goes_live = m->mode != MOVE_POSTCOPY && json_is_true(json_object_get(msg, "live"));
 	if (m->mode != MOVE_POSTCOPY && !m->goes_live) {
 		msrc_failed(m, "%s: its telepage takes no memory while the VM runs: use --mode postcopy",
@@ -319,7 +323,7 @@ static void started(json_t *msg, const char *err, void *arg)
 	if (err)
 		msrc_failed(m, "%s: %s", m->target.host, err);
 	else
-		msrc_enter(m, m->goes_live ? SRC_LIVE : SRC_STATE);
+		msrc_enter(m, m->goes_live ? SRC_LIVE : m->warm.on ? SRC_WARM : SRC_STATE);
 }
 
 static void enter_start(struct msrc *m)
@@ -417,9 +421,13 @@ static void enter_state(struct msrc *m)
 
 /* SWITCH: from `stop` to both QEMUs having said that the state is over there */
 
-static void check_switched(struct msrc *m)
+void msrc_check_switched(struct msrc *m)
 {
 	if (m->state != SRC_SWITCH || !m->migrated || !m->loaded)
+		return;
+	if (!m->t_loaded)
+		m->t_loaded = now_ms();
+	if (m->warm.waits)
 		return;
 	m->t_switched = now_ms();
 	msrc_enter(m, SRC_COMMIT);
@@ -435,7 +443,7 @@ static void loaded(json_t *msg, const char *err, void *arg)
 		return;
 	}
 	m->loaded = true;
-	check_switched(m);
+	msrc_check_switched(m);
 }
 
 static void migrate_failed(json_t *ret, const char *err, void *arg)
@@ -459,7 +467,7 @@ static void source_event(struct qmp *q, const char *name, json_t *data, void *ar
 	if (!strcmp(status, "completed")) {
 		m->migrated = true;
 		m->t_migrated = now_ms();
-		check_switched(m);
+		msrc_check_switched(m);
 	} else if (!strcmp(status, "failed") || !strcmp(status, "cancelled")) {
 		qmp_cmd(q, "query-migrate", NULL, CMD_MS, migrate_failed, m);
 	}
@@ -488,6 +496,8 @@ static void vm_stopped(json_t *ret, const char *err, void *arg)
 		return;
 	}
 	m->t_stopped = now_ms();
+	/* asked first: QEMU answers in order */
+	msrc_warm_stopped(m);
 	/*
 	 * QEMU gathers its state while the kernel freezes; it writes to no RAM any
 	 * more. Whatever part of it that was loaded there already and needs a page

@@ -11,6 +11,7 @@
 #define TELEPAGE_MOVE_SRC_H
 
 #include "devstate.h"
+#include "guest_walk.h"
 #include "lanes.h"
 #include "letgo.h"
 #include "local.h"
@@ -27,6 +28,7 @@ enum src_state {
 	SRC_LANES,			/* all lanes up */
 	SRC_START,			/* destination starts a VMM */
 	SRC_LIVE,			/* memory is pushed, the VM runs */
+	SRC_WARM,			/* which pages does it need first? */
 	SRC_STATE,			/* state connection, capabilities */
 	SRC_SWITCH,			/* VM stopped, device state under way */
 	SRC_COMMIT,			/* journaled; is it running there? */
@@ -52,6 +54,18 @@ struct msrc {
 		uint64_t t_begin, t_round, ms;
 		uint64_t left;		/* pages, when it ended */
 	} live;
+	struct {
+		unsigned int ms;	/* to wait at most, 0: not at all */
+		bool on;		/* the destination knows how, and it pays */
+		bool waits;		/* for them to be there */
+		struct guest_ram ram;
+		struct guest_walk *walk;
+		int fd[MOVE_REGIONS_MAX];
+		unsigned int nr_fds;
+		uint64_t until;		/* ms: no longer */
+		size_t told;		/* of the list, to the destination */
+		uint64_t pages, here, find_ms, wait_ms;
+	} warm;
 	enum src_state state;
 	bool restored;			/* by a new agent, from the record */
 
@@ -101,7 +115,7 @@ struct msrc {
 	char error[512];
 
 	/* ms, in the order of the switch-over; switched: migrated here and loaded there */
-	uint64_t t_begin, t_stop, t_stopped, t_frozen, t_migrated, t_switched, t_running,
+	uint64_t t_begin, t_stop, t_stopped, t_frozen, t_migrated, t_loaded, t_switched, t_running,
 		 t_complete;
 	uint64_t state_bytes, state_wire_bytes;	/* of QEMU's; as they crossed the line */
 	struct counters counters;
@@ -135,6 +149,16 @@ int msrc_journal(struct msrc *m);	/* on disk when it returns 0 */
 void msrc_probe(struct msrc *m);
 /* is a VM with this RAM, found where ours was, the one that is moved? */
 bool msrc_is_vm(const struct msrc *m, const struct vm_ram *ram);
+
+/* what the switch-over waited for has come; is that all? */
+void msrc_check_switched(struct msrc *m);
+
+/* move_warm.c */
+void msrc_warm(struct msrc *m);
+/* the VM was stopped: what it needs as it stands now */
+void msrc_warm_stopped(struct msrc *m);
+void msrc_warm_end(struct msrc *m);
+json_t *msrc_warm_summary(const struct msrc *m);
 
 /* move_live.c */
 void msrc_live(struct msrc *m);

@@ -54,6 +54,7 @@ void msrc_free(struct msrc *m)
 	peer_close(m->peer);
 	msrc_drop_state(m);
 	msrc_plan_drop(m);
+	msrc_warm_end(m);
 	json_decref(m->machine);
 	json_decref(m->kept);
 	LIST_REMOVE(m, list);
@@ -120,6 +121,7 @@ const char *move_src_begin(const struct move_request *req, struct conn *watcher)
 	m->bulk = req->bulk;
 	m->mode = req->mode;
 	m->switch_after = req->switch_after;
+	m->warm.ms = req->warm_ms;
 	watchers_add(&m->watchers, watcher);
 	msrc_note(m, "to %s", m->target.host);
 	msrc_enter(m, SRC_QMP);
@@ -280,8 +282,9 @@ json_t *move_src_list(void)
 	struct msrc *m;
 
 	LIST_FOREACH(m, &moves, list)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}",
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o*}",
 			"move", m->id, "vm", m->vm, "side", "source", "to", m->target.host,
-			"state", msrc_state_name(m), "counters", counters_to_json(&m->counters)));
+			"state", msrc_state_name(m), "counters", counters_to_json(&m->counters),
+			"warm", m->warm.on ? msrc_warm_summary(m) : NULL));
 	return list;
 }

@@ -393,6 +393,7 @@ void msrc_undo(struct msrc *m, bool tell_peer)
 	msrc_drop_state(m);
 	unlink(m->state_sock);
 	m->state = SRC_UNDO;
+	msrc_warm_end(m);
 	/*
 	 * The record says commit. Were it found so when the peer has forgotten the move,
 	 * nobody could say any more that the VM may run here.

@@ -42,6 +42,7 @@ static const struct {
 	{ "prepare", op_prepare },
 	{ "start", op_start },
 	{ "load", op_load },
+	{ "warm", op_warm },
 	{ "commit", op_commit },
 	{ "status", op_status },
 	{ "abort", op_abort },

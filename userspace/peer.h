@@ -51,6 +51,7 @@ typedef void (*op_fn)(struct peer *p, json_int_t id, json_t *msg);
 void op_prepare(struct peer *p, json_int_t id, json_t *msg);
 void op_start(struct peer *p, json_int_t id, json_t *msg);
 void op_load(struct peer *p, json_int_t id, json_t *msg);
+void op_warm(struct peer *p, json_int_t id, json_t *msg);
 void op_commit(struct peer *p, json_int_t id, json_t *msg);
 void op_status(struct peer *p, json_int_t id, json_t *msg);
 void op_abort(struct peer *p, json_int_t id, json_t *msg);

@@ -51,6 +51,7 @@ struct vm_ram {
 	unsigned int nr;
 	struct {
 		char name[TELEPAGE_NAME_MAX + 1];
+		char backend[64];	/* what QEMU calls it */
 		uint64_t size;
 	} region[MOVE_REGIONS_MAX];
 };

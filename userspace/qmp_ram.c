@@ -94,6 +94,7 @@ static void got_size(json_t *ret, const char *err, void *arg)
 		return;
 	}
 	snprintf(r->ram.region[r->ram.nr].name, sizeof(r->ram.region[0].name), "%s", name);
+	copy_str(r->ram.region[r->ram.nr].backend, backend(r));
 	r->ram.region[r->ram.nr++].size = region.size;
 	r->at++;
 	next_backend(r);

@@ -4,14 +4,21 @@
 # The wire's decoders get what nobody meant them to get: fuzz_wire for a while, see
 # target.c for what must hold. TAP on stdout, exit 4: skipped.
 #
+#   fuzz_wire_test.sh [guest]   "guest": fuzz_guest, of what a guest's memory says, guest.c
+#
 #   FUZZ_SECONDS=N   how long: 60, in the quick tier 5; selftests/run ends it after 600
 set -u
 
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 root=$(dirname "$(dirname "$here")")
 build=${TELEPAGE_BUILD:-${BUILD:-$root/build}}
-fuzz=$build/fuzz/fuzz_wire
-out=$build/check/fuzz_wire
+target=${1:-wire}
+fuzz=$build/fuzz/fuzz_$target
+seeds=$build/fuzz/seeds
+[ "$target" = wire ] || seeds=${seeds}_$target
+max=8192
+[ "$target" = wire ] || max=70000
+out=$build/check/fuzz_$target
 if [ "${TIER:-full}" = quick ]; then
 	seconds=${FUZZ_SECONDS:-5}
 else
@@ -43,7 +50,7 @@ run() {
 	shift
 
 	# decoders allocate nothing, and looking for leaks needs ptrace
-	ASAN_OPTIONS=quarantine_size_mb=16 "${fixed[@]}" "$fuzz" -detect_leaks=0 -max_len=8192 -timeout=60 -rss_limit_mb=2048 \
+	ASAN_OPTIONS=quarantine_size_mb=16 "${fixed[@]}" "$fuzz" -detect_leaks=0 -max_len="$max" -timeout=60 -rss_limit_mb=2048 \
 		-print_final_stats=1 -artifact_prefix="$out/" "$@" >"$log" 2>&1
 	status=$?
 	n=$((n + 1))
@@ -65,7 +72,7 @@ run() {
 
 echo "TAP version 13"
 echo "1..2"
-run "what we encode ourselves is decoded" -runs=0 "$build/fuzz/seeds"
+run "what is right is taken" -runs=0 "$seeds"
 run "nothing is found in $seconds s" -max_total_time="$seconds" -use_value_profile=1 \
-	"$out/corpus" "$build/fuzz/seeds"
+	"$out/corpus" "$seeds"
 exit $bad

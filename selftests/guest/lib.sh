@@ -446,6 +446,47 @@ beats_in_order() {
 		END { exit bad || !last }'
 }
 
+# What a guest waits for when it goes on at a move's destination: serial_trace on this host
+# before it comes, serial_count NAME once it runs.
+SERIAL_TRACE=/sys/kernel/tracing
+
+serial_trace() {
+	echo mono >$SERIAL_TRACE/trace_clock
+	echo 16384 >$SERIAL_TRACE/buffer_size_kb
+	echo >$SERIAL_TRACE/trace
+	for serial_event in telepage/telepage_fault telepage/telepage_done kvm/kvm_page_fault \
+		kvm/kvm_async_pf_not_present; do
+		echo 1 >$SERIAL_TRACE/events/$serial_event/enable || return 1
+	done
+}
+
+# serial_count NAME: "FIRST ALL SECONDS": faults that waited for a page, with all else standing
+# still, before the first that another task of the guest could use; all of those; and how long
+# it was to that first. The trace ends here.
+serial_count() {
+	echo 0 >$SERIAL_TRACE/events/enable
+	cp $SERIAL_TRACE/trace "$GUEST_LOG/$1.serial"
+	echo >$SERIAL_TRACE/trace
+	awk '
+		function page() { match($0, / page=[0-9]+/); return substr($0, RSTART, RLENGTH) }
+		function now() { match($0, /[0-9]+\.[0-9]+:/); return substr($0, RSTART, RLENGTH) + 0 }
+		# before it nothing of the guest has run
+		/: kvm_page_fault: / { if (!begun) { begun = 1; since = now() } }
+		/: kvm_async_pf_not_present: / && begun && !asynchronous { asynchronous = now() }
+		/: telepage_fault: .* nowait=0/ && begun { waits[page()] = 1 }
+		/: telepage_done: / && (page() in waits) {
+			delete waits[page()]
+			all++
+			if (!asynchronous)
+				first++
+		}
+		END {
+			if (!asynchronous)
+				exit 1
+			printf "%d %d %.3f\n", first, all, asynchronous - since
+		}' "$GUEST_LOG/$1.serial"
+}
+
 # clock_serve PORT: lets the other host compare clocks, see guestio.c
 clock_serve() {
 	setsid guestio clock-serve "$1" </dev/null >/dev/null 2>&1 &

@@ -10,7 +10,7 @@ set -u
 
 # shellcheck source=selftests/unit/agent_lib.sh
 . "$(dirname "$0")/agent_lib.sh"
-QUICK=late_prepare,late_start,late_stop,commit_refused_killed,qemu_dies,found_new,quit_again,forget
+QUICK=warm,warm_late,late_prepare,late_start,late_stop,commit_refused_killed,qemu_dies,found_new,quit_again,forget
 
 Q=$W/qmp P=$W/peer
 
@@ -109,6 +109,119 @@ t_state_packed() { # one that does gets it packed
 	echo '{"token":"cccccccccccccccccccccccccccccccc","regions":["vm0"],"zstd":true}' >"$P/refuse.prepare"
 	begins
 	wait "$m" && check "packed" came packed && alive
+}
+
+a_kernel() { # what the VM's memory and registers are, and the peer wants to be told of it
+	python3 - "$RAM/a/vm0" "$Q/hmp" <<-'END'
+	import struct, sys
+	base, ram = 0xffffffff80000000, bytearray(1 << 20)
+	def put(page, at, v):
+	    struct.pack_into("<Q", ram, page * 4096 + at, v)
+	for table, at, page in (1, 511, 2), (2, 510, 3), (3, 0, 4):
+	    put(table, at * 8, page << 12 | 3)
+	for page in range(256):
+	    put(4, page * 8, page << 12 | 3 | (0 if 16 <= page < 32 else 1 << 63))
+	open(sys.argv[1], "r+b").write(ram)
+	def regs(name, rip, rsp):
+	    words = dict.fromkeys("RAX RBX RCX RDX RSI RDI RBP R8_ R9_ R10 R11 R12 R13 R14 R15".split(), 0)
+	    words.update(RIP=base + rip * 4096, RSP=base + rsp * 4096 + 8, CR3=4096, EFER=0xd01)
+	    text = "CPU#0\r\n" + "".join(f"{k.replace('_', ' ')}={v:016x}\r\n" for k, v in words.items())
+	    text += f"CPL=0\r\nCR0=80050033\r\nCR4=000000b0\r\nGS =0000 {base + 64 * 4096:016x}\r\n"
+	    text += f"TR =0040 {base + 43 * 4096:016x}\r\nGDT=     {base + 42 * 4096:016x} 0000007f\r\n"
+	    open(f"{sys.argv[2]}.registers{name}", "w").write(
+	        text + f"IDT=     {base + 41 * 4096:016x} 00000fff\r\n")
+	regs("", 16, 48)
+	regs(".stopped", 17, 200)
+	open(sys.argv[2] + ".mtree", "w").write(
+	    'FlatView #0\r\n AS "memory", root: system\r\n Root memory region: system\r\n'
+	    "  0000000000000000-00000000000fffff (prio 0, ram): ram0\r\n")
+	END
+	echo '{"token":"cccccccccccccccccccccccccccccccc","regions":["vm0"],"warm":true}' >"$P/refuse.prepare"
+	touch "$P/complete"
+}
+
+t_warm() { # pages that the VM needs first are told twice, and waited for before it moves
+	world && a_kernel && touch "$P/hold.warm" || return 1
+	echo '{"pages":80,"here":77,"ms":12}' >"$P/refuse.warm.wait"
+	begins --json --warm 234
+	sees peer warm && check "it runs meanwhile" vm_is running && rm "$P/hold.warm" || return 1
+	wait "$m" || return 1
+	python3 - "$P/warm" "$W/move.out" <<-'END'
+	import json, sys
+	told = [json.loads(line) for line in open(sys.argv[1])]
+	def pages(m):
+	    assert len(m["pages"]) == 1
+	    runs = m["pages"][0]
+	    return [p for i in range(0, len(runs), 2) for p in range(runs[i], runs[i] + runs[i + 1])]
+	first, second, r = pages(told[0]), pages(told[1]), json.load(open(sys.argv[2]))
+	ok = len(told) == 2 and [m["wait"] for m in told] == [0, 234] and first[:5] == [1, 2, 3, 4, 16] and \
+	     {41, 42, 43, 48, 51, 64, 127} <= set(first) and len(set(first)) == len(first) and \
+	     {17, 200, 203} <= set(second) and not set(first) & set(second) and \
+	     r["warm"]["here_pages"] == 77 and r["warm"]["wait_ms"] == 12 and \
+	     r["warm"]["pages"] == len(first) + len(second) and "warm_ms" in r["switch"]
+	print("#", told, r) if not ok else None
+	sys.exit(not ok)
+	END
+}
+
+t_warm_late() { # the VM does not move before the answer, and stays when it is given up then
+	world && a_kernel && touch "$P/hold.warm.wait" || return 1
+	begins
+	sees peer warm 2 && check "it stands still" wait_for vm_is postmigrate || return 1
+	check "both are done" wait_for test -s "$P/got" && sleep 0.3 && never peer commit || return 1
+	gives_up && ! wait "$m" && wait "$b" && as_before
+}
+
+t_warm_cut() { # the peer goes away instead of an answer
+	world && a_kernel && touch "$P/hold.warm.wait" || return 1
+	begins
+	sees peer warm 2 && check "it stands still" wait_for vm_is postmigrate || return 1
+	peer_dies
+	! wait "$m" && as_before
+}
+
+warm_without() { # words: the VM moves, and no page is told
+	begins --json
+	wait "$m" && says "$W/a.log" "$1" && alive &&
+	check "the report says nothing of it" test -z "$(grep -o '"warm": {' "$W/move.out")"
+}
+
+t_warm_mute() { # QEMU refuses to say anything: the VM moves without
+	world && a_kernel && echo "no such command" >"$Q/refuse.human-monitor-command" || return 1
+	warm_without "needs first: no such command" && never peer warm
+}
+
+t_warm_nonsense() { # QEMU says what is not understood
+	world && a_kernel && echo "FlatView #0" >"$Q/hmp.mtree" || return 1
+	warm_without "does not say where its RAM is" && never peer warm
+}
+
+t_warm_32bit() { # the CPUs are in another mode
+	world && a_kernel && sed -i 's/^RIP/EIP/' "$Q/hmp.registers" || return 1
+	warm_without "not in 64-bit mode" && never peer warm
+}
+
+t_warm_refused() { # the peer wants none of it
+	world && a_kernel && echo '{"error":"bad pages"}' >"$P/refuse.warm" || return 1
+	warm_without "needs first: bad pages"
+}
+
+t_warm_refused_later() { # nor does it when the VM has been stopped: it moves
+	world && a_kernel && echo '{"error":"no room"}' >"$P/refuse.warm.wait" || return 1
+	begins
+	wait "$m" && sees peer commit && says "$W/a.log" "needs first: no room" && alive
+}
+
+t_warm_stopped() { # QEMU says where the CPUs stand while they run only
+	world && a_kernel && echo nothing >"$Q/hmp.registers.stopped" || return 1
+	begins
+	wait "$m" && sees peer warm 2 && says "$W/a.log" "where its CPUs stand: QEMU does not say" && alive
+}
+
+t_warm_off() { # nothing is looked for when the user says so, or the peer does not know of it
+	world && a_kernel || return 1
+	begins --json --warm 0
+	wait "$m" && never peer warm && never qmp human-monitor-command && alive
 }
 
 t_late_prepare() { # the move is given up while prepare is unanswered

@@ -12,11 +12,13 @@ These files say what happens otherwise:
                        meanwhile; the peer does, and an abort ends the waiting
   DIR/refuse.COMMAND   it is refused, with what is in there: words, of a peer JSON
   DIR/hold.migrated    device state is not through before this is gone
+  DIR/hmp.WORD         what QEMU tells people who ask for "info WORD", WORD.stopped when it is
   DIR/start            what the VM does at first, else running
   DIR/busy             QEMU has another client
   DIR/state            what the peer says of the move when asked, else unknown
   DIR/complete         all pages are there
 
+DIR/warm has a line of JSON for each list of pages that the peer was told.
 DIR/got is the device state that came to the peer, as it came.
 """
 import json
@@ -117,6 +119,11 @@ class Qemu:
                     "size": self.size}[args["property"]]
         if cmd == "query-migrate":
             return {"status": self.migration} if self.migration else {}
+        if cmd == "human-monitor-command":
+            word = "hmp." + args["command-line"].split()[1]
+            stopped = word + ".stopped"
+            word = stopped if self.status != "running" and there(stopped) else word
+            return read(word) + "\n" if there(word) else {}
         if cmd == "stop" and self.status == "running":
             self.set("paused")
         if cmd == "cont":
@@ -201,6 +208,11 @@ class Control:
     def request(self, m):
         op = m["op"]
         log(op)
+        if op == "warm":
+            with open(path("warm"), "a", encoding="ascii") as f:
+                f.write(json.dumps(m) + "\n")
+            # the one that is to be waited for goes by another name in these files
+            op = "warm.wait" if m["wait"] else op
         answer = dict(ANSWERS.get(op, {}))
         if op == "status":
             answer["state"] = read("state") if there("state") else "unknown"

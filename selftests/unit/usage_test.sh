@@ -127,6 +127,9 @@ wrong "postcopy, hybrid or precopy" move vm0 --to h --mode fast
 wrong "1 to 86400 seconds" move vm0 --to h --mode hybrid --switch-after 0
 wrong "goes with --mode hybrid" move vm0 --to h --switch-after 5
 wrong "go with nothing else" move vm0 --watch --mode hybrid
+wrong "go with nothing else" move vm0 --abort --warm 0
+wrong "0 to 10000 ms" move vm0 --to h --warm 10001
+wrong "goes with --mode postcopy" move vm0 --to h --mode hybrid --warm 100
 wrong "needs --yes" move vm0 --forget
 wrong "bad port" agent --listen :x
 wrong "bad size" agent --keep-images much
