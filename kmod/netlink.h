@@ -35,6 +35,8 @@ int tp_nl_region_abandon(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_region_origin(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_region_touched(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_region_replay(struct sk_buff *skb, struct genl_info *info);
+int tp_nl_region_sample(struct sk_buff *skb, struct genl_info *info);
+int tp_nl_region_sampled(struct sk_buff *skb, struct genl_info *info);
 
 int tp_nl_export_new(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_export_del(struct sk_buff *skb, struct genl_info *info);

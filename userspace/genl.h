@@ -27,7 +27,7 @@ struct tp_stats {
 	uint64_t faults, faults_nowait, zero_fill, demand_sent, demand, push,
 		 zero, duplicate, stale, wait_ns, wait_max_ns, mkwrite, rx_bytes,
 		 file, file_bad, rewritten,
-		 prefetch_sent, prefetch_came, prefetch_hit, prefetch_waste;
+		 prefetch_sent, prefetch_came, prefetch_hit, prefetch_waste, sample_faults;
 };
 
 struct tp_region {
@@ -143,6 +143,19 @@ int tp_region_touched(struct tp_nl *nl, const char *name, uint64_t start,
 /* as many commands as it takes */
 int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
 		     size_t n);
+
+/* a sample of the pages that are used */
+struct tp_sample {
+	uint32_t every;			/* one chunk of so many is in it */
+	uint64_t sampled, touched;	/* pages in it, and those of them that were used */
+	uint64_t faults;		/* that it has cost so far */
+};
+
+/* begins one, by @seed; @every 0: ends it */
+int tp_region_sample(struct tp_nl *nl, const char *name, uint32_t every, uint32_t seed);
+/* used pages from page @start on: @n runs; at most, and then perhaps not all, TELEPAGE_RUNS_MAX */
+int tp_region_sampled(struct tp_nl *nl, const char *name, uint64_t start,
+		      struct telepage_run *runs, size_t *n, struct tp_sample *s);
 
 /* a run of pages that a file has; @digests: 32 bytes a page, or NULL */
 struct tp_extent {

@@ -153,6 +153,12 @@ static void a_region(void)
 	tk_fill("fz-here", 0, PAGES / 2, IMAGE);
 }
 
+static void a_sampled_region(void)
+{
+	a_region();
+	tk_ok(tp_region_sample(tk_nl, "fz-here", 1, 0), "sample");
+}
+
 static void a_frozen_region(void)
 {
 	a_region();
@@ -466,6 +472,19 @@ static void region_replay(struct fz_msg *m)
 	fz_put(m, TELEPAGE_A_REGION_RUNS, runs, sizeof(runs));
 }
 
+static void region_sample(struct fz_msg *m)
+{
+	region_here(m);
+	fz_u32(m, TELEPAGE_A_REGION_EVERY, 1);
+	fz_u32(m, TELEPAGE_A_REGION_SEED, 1);
+}
+
+static void region_sampled(struct fz_msg *m)
+{
+	region_here(m);
+	fz_u64(m, TELEPAGE_A_REGION_START, 0);
+}
+
 static void export_region(struct fz_msg *m)
 {
 	fz_str(m, TELEPAGE_A_EXPORT_NAME, "fz-more");
@@ -644,6 +663,8 @@ const struct fz_good fz_goods[] = {
 	GOOD(REGION_ABANDON, "region-abandon", a_filling_region, region_fills),
 	LASTING(REGION_TOUCHED, "region-touched", a_filling_region, region_touched),
 	LASTING(REGION_REPLAY, "region-replay", a_filling_region, region_replay),
+	LASTING(REGION_SAMPLE, "region-sample", a_region, region_sample),
+	LASTING(REGION_SAMPLED, "region-sampled", a_sampled_region, region_sampled),
 	GOOD(EXPORT_NEW, "export-new of a region", a_region, export_region),
 	GOOD(EXPORT_NEW, "export-new of a file", a_file, export_file),
 	GOOD(EXPORT_NEW, "export-new of a process", a_process, export_process),

@@ -270,6 +270,42 @@ int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_r
 	return save(0);
 }
 
+/* with a file "used": the second sample of a region has pages 40 to 49, others 7 to 9 */
+int tp_region_sample(struct tp_nl *nl, const char *name, uint32_t every, uint32_t seed)
+{
+	json_t *r = find(load(), "regions", name);
+
+	if (!r)
+		return save(fail(-ENOENT, name, "no region"));
+	if (every && flag("nosample"))
+		return save(fail(-ENOMEM, name, "no memory"));
+	set(r, "every", every);
+	set(r, "samples", every ? num(r, "samples") + 1 : 0);
+	return save(0);
+}
+
+int tp_region_sampled(struct tp_nl *nl, const char *name, uint64_t start,
+		      struct telepage_run *runs, size_t *n, struct tp_sample *s)
+{
+	json_t *r = find(load(), "regions", name);
+	struct telepage_run run = { .start = 7, .count = 3 };
+
+	if (!r)
+		return save(fail(-ENOENT, name, "no region"));
+	if (!num(r, "every"))
+		return save(fail(-ENODATA, name, "no sample"));
+	if (num(r, "samples") == 2)
+		run = (struct telepage_run){ .start = 40, .count = 10 };
+	*n = flag("used") && start <= run.start;
+	if (*n)
+		runs[0] = run;
+	*s = (struct tp_sample){
+		.every = num(r, "every"), .sampled = num(r, "size") / 4096 / num(r, "every"),
+		.touched = *n ? run.count : 0, .faults = *n ? run.count + 2 : 0,
+	};
+	return save(0);
+}
+
 int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link, uint32_t export_id,
 		     bool push)
 {
