@@ -45,6 +45,7 @@ int tp_nl_export_dump_start(struct netlink_callback *cb);
 int tp_nl_export_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int tp_nl_export_serve(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_export_round(struct sk_buff *skb, struct genl_info *info);
+int tp_nl_export_order(struct sk_buff *skb, struct genl_info *info);
 
 struct tp_mm *tp_nl_process(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_fill_process(struct sk_buff *skb, const struct tp_mm *m);

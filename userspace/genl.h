@@ -194,6 +194,11 @@ int tp_export_del(struct tp_nl *nl, const char *name);
 int tp_export_get(struct tp_nl *nl, const char *name, struct tp_export *out);
 /* begins to push live, or the next round; @out: as it is then */
 int tp_export_round(struct tp_nl *nl, const char *name, struct tp_export *out);
+/* which pages are pushed first, instead of what was said before; as many commands as it takes */
+int tp_export_order(struct tp_nl *nl, const char *name, const struct telepage_run *runs, size_t n);
+/* one command of it: @start runs were said before */
+int tp_export_order_part(struct tp_nl *nl, const char *name, uint64_t start,
+			 const struct telepage_run *runs, size_t n, bool more);
 int tp_export_dump(struct tp_nl *nl, struct tp_export_list *out);
 void tp_export_list_free(struct tp_export_list *l);
 int tp_export_serve(struct tp_nl *nl, const char *name, uint32_t link, uint32_t *export_id);

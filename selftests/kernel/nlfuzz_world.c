@@ -485,6 +485,21 @@ static void region_sampled(struct fz_msg *m)
 	fz_u64(m, TELEPAGE_A_REGION_START, 0);
 }
 
+static void export_order(struct fz_msg *m)
+{
+	const struct telepage_run runs[] = { { .start = 1, .count = 1 }, { .count = 1 } };
+
+	fz_str(m, TELEPAGE_A_EXPORT_NAME, "fz-file");
+	fz_u64(m, TELEPAGE_A_EXPORT_START, 0);
+	fz_put(m, TELEPAGE_A_EXPORT_RUNS, runs, sizeof(runs));
+}
+
+static void export_order_more(struct fz_msg *m)
+{
+	export_order(m);
+	fz_put(m, TELEPAGE_A_EXPORT_MORE, "", 0);
+}
+
 static void export_region(struct fz_msg *m)
 {
 	fz_str(m, TELEPAGE_A_EXPORT_NAME, "fz-more");
@@ -673,6 +688,8 @@ const struct fz_good fz_goods[] = {
 	DUMP(EXPORT_GET, "export-get, all"),
 	GOOD(EXPORT_SERVE, "export-serve", a_link_and_export, export_serve),
 	GOOD(EXPORT_ROUND, "export-round", a_live_source, export_live),
+	LASTING(EXPORT_ORDER, "export-order", an_export, export_order),
+	LASTING(EXPORT_ORDER, "export-order, of more parts", an_export, export_order_more),
 	GOOD(LINK_NEW, "link-new", nothing, link_note),
 	GOOD(LINK_DEL, "link-del", a_link, link_id),
 	LASTING(LINK_GET, "link-get", a_link, link_id),

@@ -248,6 +248,7 @@ static int unprivileged(void *arg)
 {
 	struct __user_cap_header_struct h = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct d[2] = { };
+	struct telepage_run run = { .count = 1 };
 	struct tp_nl *nl;
 	int bad = 0;
 
@@ -255,6 +256,7 @@ static int unprivileged(void *arg)
 		return 99;
 	bad |= tp_region_sample(nl, "r", 1, 0) != -EPERM;
 	bad |= (tp_region_sampled(nl, "r", 0, runs, &(size_t){ 0 }, &sample) != -EPERM) << 1;
+	bad |= (tp_export_order(nl, "r", &run, 1) != -EPERM) << 2;
 	return bad;
 }
 

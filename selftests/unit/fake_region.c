@@ -509,6 +509,25 @@ int tp_export_serve(struct tp_nl *nl, const char *name, uint32_t link, uint32_t 
 	return save(0);
 }
 
+/* a line "START+COUNT ..." in $TELEPAGE_FAKE/order for each */
+int tp_export_order(struct tp_nl *nl, const char *name, const struct telepage_run *runs, size_t n)
+{
+	json_t *e = find(load(), "exports", name);
+	char path[256];
+	FILE *f;
+
+	if (!e)
+		return save(fail(-ENOENT, name, "no export"));
+	snprintf(path, sizeof(path), "%s/order", root());
+	f = fopen(path, "a");
+	for (size_t i = 0; f && i < n; i++)
+		fprintf(f, "%llu+%llu%c", (unsigned long long)runs[i].start,
+			(unsigned long long)runs[i].count, i + 1 < n ? ' ' : '\n');
+	if (f)
+		fclose(f);
+	return save(0);
+}
+
 /* all is pushed and heard of at once, and nobody writes */
 int tp_export_round(struct tp_nl *nl, const char *name, struct tp_export *out)
 {

@@ -304,6 +304,16 @@ enum telepage_event {
  *	so far, and RUNS: of used pages, from page START (default 0) on, at most
  *	TELEPAGE_RUNS_MAX. A fault that was under way when it began may be missing.
  *	ENODATA there is no sample; ERANGE START is outside of the region.
+ * @TELEPAGE_CMD_EXPORT_ORDER: push RUNS of pages of an export (NAME) before its
+ *	other pages, in this order. Demands go before. What is not wanted any more
+ *	is passed over. Of a list that takes several messages each but the last
+ *	has MORE, and START says how many runs came before (default 0: a new list);
+ *	only with the last it takes the place of the order before, or that stays.
+ *	No RUNS at all: no order.
+ *	EINVAL START does not go on where the message before ended, RUNS is no
+ *	whole number of runs, or two of them overlap; ERANGE a run is empty or
+ *	outside of the export; E2BIG more than 65536 runs; ENOMEM. What was said
+ *	of the list is dropped then.
  */
 enum telepage_cmd {
 	TELEPAGE_CMD_UNSPEC,
@@ -335,6 +345,7 @@ enum telepage_cmd {
 	TELEPAGE_CMD_REGION_REPLAY,
 	TELEPAGE_CMD_REGION_SAMPLE,
 	TELEPAGE_CMD_REGION_SAMPLED,
+	TELEPAGE_CMD_EXPORT_ORDER,
 
 	__TELEPAGE_CMD_MAX,
 	TELEPAGE_CMD_MAX = __TELEPAGE_CMD_MAX - 1
@@ -432,6 +443,9 @@ enum {
 	TELEPAGE_A_EXPORT_ROUND,	/* u32, the live round, from 1 */
 	TELEPAGE_A_EXPORT_BEGUN,	/* flag, the peer has heard of it */
 	TELEPAGE_A_EXPORT_REWRITTEN,	/* u64, pages written to since they were pushed */
+	TELEPAGE_A_EXPORT_RUNS,		/* binary, struct telepage_run, one after the other */
+	TELEPAGE_A_EXPORT_START,	/* u64, runs of the list that came before */
+	TELEPAGE_A_EXPORT_MORE,		/* flag, others follow */
 
 	__TELEPAGE_A_EXPORT_MAX,
 	TELEPAGE_A_EXPORT_MAX = __TELEPAGE_A_EXPORT_MAX - 1
