@@ -33,6 +33,8 @@ static const char usage[] =
 "                     while the VM runs here, as long as that pays, the rest follows;\n"
 "                     precopy: the VM stands still for the rest\n"
 "  --switch-after S   push for at most S seconds before the VM moves\n"
+"  --sample MS        look for MS ms which pages the VM uses, and push these first; default\n"
+"                     200, 0: not at all\n"
 "  --bulk-lanes N     connections for pages that nobody waits for, default 2\n"
 "  --no-wait          return when the VM runs there, its memory still on the way\n"
 "  --json             one object with the outcome on stdout, also of a failure\n"
@@ -371,7 +373,7 @@ static bool has_word(char **argv, const char *word)
 int cmd_move(int argc, char **argv)
 {
 	enum { TO = 256, AS, QMP, VM_DIR, BULK, NO_WAIT, JSON, WATCH, ABORT, FORGET, YES,
-	       SOCKET, MODE, AFTER };
+	       SOCKET, MODE, AFTER, SAMPLE };
 	static const struct option longopts[] = {
 		{ "to", required_argument, NULL, TO },
 		{ "as", required_argument, NULL, AS },
@@ -380,6 +382,7 @@ int cmd_move(int argc, char **argv)
 		{ "bulk-lanes", required_argument, NULL, BULK },
 		{ "mode", required_argument, NULL, MODE },
 		{ "switch-after", required_argument, NULL, AFTER },
+		{ "sample", required_argument, NULL, SAMPLE },
 		{ "no-wait", no_argument, NULL, NO_WAIT },
 		{ "json", no_argument, NULL, JSON },
 		{ "watch", no_argument, NULL, WATCH },
@@ -393,7 +396,8 @@ int cmd_move(int argc, char **argv)
 	const char *to = NULL, *as = NULL, *qmp = NULL, *vm_dir = NULL, *mode = NULL,
 		   *sock = TP_AGENT_SOCKET, *why, *empty;
 	bool watch = false, abort_it = false, forget = false, yes = false;
-	uint32_t bulk = TP_BULK_LANES, after = 0;
+	uint32_t bulk = TP_BULK_LANES, after = 0, sample = 0;
+	bool samples = false;
 	enum move_mode parsed;
 	struct view v = { 0 };
 	struct target target;
@@ -425,6 +429,12 @@ int cmd_move(int argc, char **argv)
 			if (!tp_parse_u32(optarg, &after) || !after || after > 86400)
 				return wrong(&v, argv[0], "--switch-after takes 1 to 86400 seconds");
 			break;
+		case SAMPLE:
+			samples = true;
+			if (!tp_parse_u32(optarg, &sample) || sample > MOVE_SAMPLE_MAX)
+				return wrong(&v, argv[0], "--sample takes 0 to %d ms",
+					     MOVE_SAMPLE_MAX);
+			break;
 		case NO_WAIT: v.no_wait = true; break;
 		case JSON: v.json = true; break;
 		case WATCH: watch = true; break;
@@ -447,7 +457,8 @@ int cmd_move(int argc, char **argv)
 	if (!tp_name_ok(v.vm) || (as && !tp_name_ok(as)))
 		return wrong(&v, argv[0], "a VM's name is " TP_NAME_RULE);
 	if (watch || abort_it || forget) {
-		if (to || as || qmp || vm_dir || mode || after || watch + abort_it + forget > 1)
+		if (to || as || qmp || vm_dir || mode || after || samples ||
+		    watch + abort_it + forget > 1)
 			return wrong(&v, argv[0],
 				     "--watch, --abort and --forget go with nothing else");
 		c = forget ? confirm_forget(&v, argv[0], yes) : TP_OK;
@@ -463,6 +474,8 @@ int cmd_move(int argc, char **argv)
 			return wrong(&v, argv[0], "--to which host?");
 		if (after && (!mode || parsed == MOVE_POSTCOPY))
 			return wrong(&v, argv[0], "--switch-after goes with --mode hybrid or precopy");
+		if (sample && mode && parsed == MOVE_PRECOPY)
+			return wrong(&v, argv[0], "--sample goes with --mode postcopy or hybrid");
 		why = target_check(to);
 		if (why)
 			return wrong(&v, argv[0], "--to '%s': %s", to, why);
@@ -476,6 +489,8 @@ int cmd_move(int argc, char **argv)
 			json_object_set_new(req, "mode", json_string(mode));
 		if (after)
 			json_object_set_new(req, "switch_after", json_integer(after));
+		if (samples)
+			json_object_set_new(req, "sample", json_integer(sample));
 	}
 	snprintf(interrupt_words, sizeof(interrupt_words),
 		 "\nthe move goes on; watch it: telepage move --watch %s, give it up: telepage move --abort %s\n",

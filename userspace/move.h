@@ -11,6 +11,8 @@
 struct conn;
 
 #define MOVE_SOCK_MAX	108		/* sizeof(sun_path) */
+#define MOVE_SAMPLE_MS	200		/* how long what a VM uses is looked at before it moves */
+#define MOVE_SAMPLE_MAX	60000
 #define MOVE_ARGS_MAX	16384		/* the operator's args file: fits in a line of JSON */
 
 /* sums over the regions of a move, pages */
@@ -44,6 +46,7 @@ struct move_request {
 	unsigned int bulk;
 	enum move_mode mode;
 	unsigned int switch_after;	/* s of pushing live at most; 0: as long as it pays */
+	unsigned int sample;		/* ms before it moves; 0: not at all */
 };
 
 /* NULL, or why not; @watcher gets the progress (local.h) */
