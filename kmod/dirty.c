@@ -14,6 +14,7 @@
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/sched/signal.h>
+#include "sample.h"
 #include "telepage.h"
 #include "trace.h"
 
@@ -69,6 +70,7 @@ vm_fault_t tp_page_mkwrite(struct vm_fault *vmf)
 		folio_unlock(folio);
 		return VM_FAULT_SIGBUS;
 	}
+	tp_sample_touch(r, folio->index, false);
 	folio_mark_dirty(folio);
 	return VM_FAULT_LOCKED;
 }

@@ -22,6 +22,7 @@ static void tp_export_free(struct kref *ref)
 		fput(ex->file);
 	if (ex->mm)
 		tp_mm_free(ex->mm);
+	tp_order_free(ex);
 	kfree(ex->peer);
 	kfree(ex);
 }

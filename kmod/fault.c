@@ -16,6 +16,7 @@
 #include <linux/sched/signal.h>
 #include "link.h"
 #include "prefetch.h"
+#include "sample.h"
 #include "telepage.h"
 #include "trace.h"
 
@@ -569,18 +570,21 @@ again:
 			return vmf_error(PTR_ERR(folio));
 	}
 	tp_ahead_used(r, vmf->pgoff);
+	/* a fault for a private copy maps nothing of ours, but it is a use */
+	tp_sample_touch(r, vmf->pgoff, true);
 	vmf->page = folio_file_page(folio, vmf->pgoff);
 	return VM_FAULT_LOCKED;
 }
 
 /*
  * A page that is here is read for the first time: neighbours are mapped with it, but
- * those that came ahead wait for their own touch, which says that they were needed. None
- * of a live region, which may take them back.
+ * those that came ahead wait for their own touch, which says that they were needed, and so do
+ * those of a sample. None of a live region, which may take them back.
  */
 static vm_fault_t tp_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
 {
 	struct tp_region *r = tp_region(file_inode(vmf->vma->vm_file));
+	vm_fault_t ret = 0;
 
 	if (tp_is_live(r))
 		return 0;
@@ -589,7 +593,12 @@ static vm_fault_t tp_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last
 		return 0;
 	tp_ahead_used(r, vmf->pgoff);
 	tp_ahead_clip(r, vmf->pgoff, &first, &last);
-	return filemap_map_pages(vmf, first, last);
+	/* A sample that begins waits for us before it unmaps. */
+	rcu_read_lock();
+	if (tp_sample_clip(r, vmf->pgoff, &first, &last))
+		ret = filemap_map_pages(vmf, first, last);
+	rcu_read_unlock();
+	return ret;
 }
 
 const struct vm_operations_struct tp_vm_ops = {

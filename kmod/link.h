@@ -10,6 +10,7 @@
 #include "telepage.h"
 
 struct tp_mm;
+struct tp_order;
 struct tp_rounds;
 
 #define TP_LANES	(TELEPAGE_LANE_MAX + 1)
@@ -121,6 +122,8 @@ struct tp_export {
 	u64 offset;			/* bytes into the file */
 	struct list_head serves;	/* these two under tp_ctl_mutex */
 	unsigned int nr_serves;
+	struct tp_order *order;		/* which pages are pushed first; these two, too */
+	struct tp_order *draft;		/* the next one, of which more is to come */
 
 	/* packing that did not pay is left out for a while, in "auto" */
 	atomic_t pack_skip;		/* messages to send raw without trying */
@@ -159,10 +162,12 @@ struct tp_serve {
 	bool dead;			/* no more pages are given out; READ_ONCE */
 	struct tp_rounds *rounds;	/* set once, under tp_ctl_mutex; acquire */
 
-	spinlock_t lock;		/* protects the next four fields */
+	spinlock_t lock;		/* protects the next six fields */
 	unsigned long *want;		/* pages the peer lets us push and has not got yet */
 	bool more;			/* there may be bits set in @want */
 	pgoff_t cursor;			/* where the push goes on */
+	struct tp_order *order;		/* the export's, and the run of it where the push is */
+	unsigned int order_run;
 	struct list_head relays;	/* demands that wait for the page or the freeze */
 	unsigned long defer_until;	/* jiffies, a hint without lock: nothing to give before */
 };
@@ -282,6 +287,14 @@ void tp_rounds_lane_up(struct tp_lane *lane);
 bool tp_serve_pushes(struct tp_serve *sv, u32 *round);
 int tp_rounds_get(struct tp_serve *sv, pgoff_t index, struct page **page);
 bool tp_rounds_stat(struct tp_serve *sv, struct tp_rounds_stat *st);
+
+/* order.c */
+int tp_order_say(struct tp_export *ex, u64 start, const struct telepage_run *runs,
+		 unsigned int nr, bool more, struct netlink_ext_ack *extack);
+void tp_order_serve(struct tp_serve *sv, struct tp_order *o);
+void tp_order_again(struct tp_serve *sv);
+int tp_order_next(struct tp_serve *sv, pgoff_t *index, pgoff_t *end);
+void tp_order_free(struct tp_export *ex);
 
 /* relay.c */
 int tp_relay_new(struct tp_lane *lane, struct tp_serve *sv, pgoff_t index, u32 gen);

@@ -49,6 +49,9 @@ static const struct genl_ops tp_ops[] = {
 	TP_OP(REGION_ORIGIN, origin, tp_nl_region_origin),
 	TP_OP(REGION_TOUCHED, region, tp_nl_region_touched),
 	TP_OP(REGION_REPLAY, region, tp_nl_region_replay),
+	TP_OP(REGION_SAMPLE, region, tp_nl_region_sample),
+	TP_OP(REGION_SAMPLED, region, tp_nl_region_sampled),
+	TP_OP(EXPORT_ORDER, export, tp_nl_export_order),
 };
 
 static const struct genl_multicast_group tp_mcgrps[] = {

@@ -35,6 +35,8 @@ int tp_nl_region_abandon(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_region_origin(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_region_touched(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_region_replay(struct sk_buff *skb, struct genl_info *info);
+int tp_nl_region_sample(struct sk_buff *skb, struct genl_info *info);
+int tp_nl_region_sampled(struct sk_buff *skb, struct genl_info *info);
 
 int tp_nl_export_new(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_export_del(struct sk_buff *skb, struct genl_info *info);
@@ -43,6 +45,7 @@ int tp_nl_export_dump_start(struct netlink_callback *cb);
 int tp_nl_export_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int tp_nl_export_serve(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_export_round(struct sk_buff *skb, struct genl_info *info);
+int tp_nl_export_order(struct sk_buff *skb, struct genl_info *info);
 
 struct tp_mm *tp_nl_process(struct sk_buff *skb, struct genl_info *info);
 int tp_nl_fill_process(struct sk_buff *skb, const struct tp_mm *m);

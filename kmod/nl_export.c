@@ -5,6 +5,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/slab.h>
 #include "link.h"
 #include "netlink.h"
 #include "process.h"
@@ -21,6 +22,10 @@ const struct nla_policy tp_export_policy[TELEPAGE_A_EXPORT_MAX + 1] = {
 	[TELEPAGE_A_EXPORT_PID]		= { .type = NLA_U32 },
 	[TELEPAGE_A_EXPORT_MEM_FD]	= { .type = NLA_U32 },
 	[TELEPAGE_A_EXPORT_RANGE]	= NLA_POLICY_NESTED(tp_range_policy),
+	[TELEPAGE_A_EXPORT_RUNS]	= { .type = NLA_BINARY,
+		.len = TELEPAGE_RUNS_MAX * sizeof(struct telepage_run) },
+	[TELEPAGE_A_EXPORT_START]	= { .type = NLA_U64 },
+	[TELEPAGE_A_EXPORT_MORE]	= { .type = NLA_FLAG },
 };
 
 /* one export: a note, counters, 256 links, and 64 ranges */
@@ -306,6 +311,35 @@ static int tp_do_export_round(struct tp_export *ex, struct genl_info *info)
 int tp_nl_export_round(struct sk_buff *skb, struct genl_info *info)
 {
 	return tp_nl_export_do(info, tp_do_export_round);
+}
+
+static int tp_do_export_order(struct tp_export *ex, struct genl_info *info)
+{
+	struct nlattr *runs = info->attrs[TELEPAGE_A_EXPORT_RUNS];
+	struct nlattr *start = info->attrs[TELEPAGE_A_EXPORT_START];
+	bool more = nla_get_flag(info->attrs[TELEPAGE_A_EXPORT_MORE]);
+	size_t len = runs ? nla_len(runs) : 0;
+	struct telepage_run *copy = NULL;
+	int err;
+
+	if (len % sizeof(*copy))
+		return tp_nl_invalid(info, "RUNS says which pages, whole runs of START and COUNT");
+	if (len) {
+		/* attributes are aligned to 4 bytes only */
+		copy = kvmalloc(len, GFP_KERNEL);
+		if (!copy)
+			return -ENOMEM;
+		nla_memcpy(copy, runs, len);
+	}
+	err = tp_order_say(ex, start ? nla_get_u64(start) : 0, copy, len / sizeof(*copy), more,
+			   info->extack);
+	kvfree(copy);
+	return err;
+}
+
+int tp_nl_export_order(struct sk_buff *skb, struct genl_info *info)
+{
+	return tp_nl_export_do(info, tp_do_export_order);
 }
 
 int tp_nl_export_dump_start(struct netlink_callback *cb)

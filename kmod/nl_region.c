@@ -23,6 +23,8 @@ const struct nla_policy tp_region_policy[TELEPAGE_A_REGION_MAX + 1] = {
 	[TELEPAGE_A_REGION_LIVE]	= { .type = NLA_FLAG },
 	[TELEPAGE_A_REGION_RUNS]	= { .type = NLA_BINARY,
 		.len = TELEPAGE_RUNS_MAX * sizeof(struct telepage_run) },
+	[TELEPAGE_A_REGION_EVERY]	= { .type = NLA_U32 },
+	[TELEPAGE_A_REGION_SEED]	= { .type = NLA_U32 },
 };
 
 /* The region that a command names, with a reference. */

@@ -3,8 +3,9 @@
  * push.c - the source's background push, one thread per bulk lane
  *
  * What may be pushed is what the peer said it wants: a bitmap per serve. A thread
- * takes a run of it, from the cursor on, and sends it; the cursor follows the
- * demands, for what was just touched has neighbours that will be. The lanes of a
+ * takes a run of it and sends it: what the export's order has first (order.c), then from
+ * the cursor on; the cursor follows the demands, for what was just touched has
+ * neighbours that will be. The lanes of a
  * link share the bitmaps, so each page is taken once; what is lost with a lane is
  * wanted again by the peer.
  */
@@ -39,23 +40,41 @@ unsigned long tp_serve_wanted(struct tp_serve *sv)
 	return bitmap_weight(sv->want, sv->export->nr_pages);
 }
 
-static unsigned int tp_push_take(struct tp_serve *sv, pgoff_t *start)
+static pgoff_t tp_push_from_cursor(struct tp_serve *sv)
 {
 	unsigned long nr = sv->export->nr_pages, p;
-	unsigned int n = 0;
 
-	spin_lock(&sv->lock);
 	p = find_next_bit(sv->want, nr, min(sv->cursor, nr));
 	if (p >= nr)
 		p = find_first_bit(sv->want, nr);
 	if (p >= nr)
 		sv->more = false;
+	return p;
+}
+
+/* Return: how many pages; none: look again whether there is something to push. */
+static unsigned int tp_push_take(struct tp_serve *sv, pgoff_t *start)
+{
+	pgoff_t p, end = sv->export->nr_pages;
+	unsigned int n = 0;
+	int ordered;
+
+	spin_lock(&sv->lock);
+	ordered = tp_order_next(sv, &p, &end);
+	if (ordered < 0)
+		goto out;
+	if (!ordered) {
+		end = sv->export->nr_pages;
+		p = tp_push_from_cursor(sv);
+	}
 	*start = p;
-	while (n < TP_TAKE && p < nr && test_and_clear_bit(p, sv->want)) {
+	while (n < TP_TAKE && p < end && test_and_clear_bit(p, sv->want)) {
 		n++;
 		p++;
 	}
-	sv->cursor = p;
+	if (!ordered)
+		sv->cursor = p;
+out:
 	spin_unlock(&sv->lock);
 	return n;
 }
@@ -284,7 +303,9 @@ int tp_push_thread(void *data)
 			continue;
 		}
 		n = tp_push_take(sv, &start);
-		if (n)
+		if (!n)
+			cond_resched();
+		else
 			tp_push_run_pages(lane, sv, start, n);
 		tp_serve_put(sv);
 	}

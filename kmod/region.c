@@ -17,6 +17,7 @@
 #include "link.h"
 #include "origin.h"
 #include "prefetch.h"
+#include "sample.h"
 #include "telepage.h"
 #include "trace.h"
 
@@ -253,6 +254,7 @@ void tp_region_free_content(struct tp_region *r)
 		tp_link_put(r->link);
 	WARN_ON_ONCE(!xa_empty(&r->reqs));
 	tp_ahead_free(r->ahead);
+	tp_sample_evict(r);
 	kvfree(r->remote);
 	kvfree(r->dirty);
 	free_percpu(r->counters);

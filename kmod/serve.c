@@ -99,6 +99,7 @@ int tp_export_serve(struct tp_export *ex, struct tp_link *link, struct netlink_e
 	atomic_inc(&link->nr_serves);
 	list_add_tail(&sv->node, &ex->serves);
 	ex->nr_serves++;
+	tp_order_serve(sv, ex->order);
 	return 0;
 }
 
@@ -118,6 +119,8 @@ void tp_serve_end(struct tp_serve *sv)
 	atomic_dec(&sv->link->nr_serves);
 	list_del(&sv->node);
 	sv->export->nr_serves--;
+	/* it may be used a while yet, and the order be gone */
+	tp_order_serve(sv, NULL);
 	tp_rounds_end(sv);
 	tp_relays_kick(sv);
 	tp_serve_put(sv);
@@ -356,6 +359,7 @@ int tp_export_want(struct tp_lane *lane, const struct tp_hdr *hdr)
 			cond_resched();
 		}
 	}
+	tp_order_again(sv);
 	tp_serve_put(sv);
 	tp_link_kick_push(lane->link);
 	return err;

@@ -28,6 +28,7 @@ const char *const tp_stat_names[TP_STAT_NR] = {
 	[TP_STAT_PREFETCH_CAME]	= "prefetch_came",
 	[TP_STAT_PREFETCH_HIT]	= "prefetch_hit",
 	[TP_STAT_PREFETCH_WASTE] = "prefetch_waste",
+	[TP_STAT_SAMPLE_FAULTS]	= "sample_faults",
 };
 
 /**

@@ -76,6 +76,7 @@ struct tp_link;
 struct tp_lane;
 struct tp_origin;
 struct tp_rounds;
+struct tp_sample;
 struct tp_prefetch_ops;
 struct tp_sysfs;
 struct tp_uffd;
@@ -100,6 +101,7 @@ struct tp_region {
 	unsigned long *dirty;		/* written since cleared; changes under the folio lock */
 	u64 harvests;			/* that have cleared; under tp_ctl_mutex, READ_ONCE */
 	struct tp_rounds __rcu *rounds;	/* told of each write; changes under tp_ctl_mutex */
+	struct tp_sample __rcu *sample;	/* told of each fault; changes under tp_ctl_mutex */
 	struct tp_counters __percpu *counters;
 	atomic64_t wait_max_ns;
 

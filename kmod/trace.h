@@ -209,6 +209,23 @@ TRACE_EVENT(telepage_round,
 		  __entry->round, __entry->last)
 );
 
+/* a sample began; nr: pages in it */
+TRACE_EVENT(telepage_sample,
+	TP_PROTO(const struct tp_region *r, u32 every, unsigned long nr),
+	TP_ARGS(r, every, nr),
+	TP_STRUCT__entry(
+		__array(char, region, TELEPAGE_NAME_MAX + 1)
+		__field(u32, every)
+		__field(unsigned long, nr)
+	),
+	TP_fast_assign(
+		strscpy(__entry->region, r->name, sizeof(__entry->region));
+		__entry->every = every;
+		__entry->nr = nr;
+	),
+	TP_printk("region=%s every=%u nr=%lu", __entry->region, __entry->every, __entry->nr)
+);
+
 /* an event of a userfaultfd, or an answer to it; ret: bytes, errno, or flags */
 TRACE_EVENT(telepage_uffd,
 	TP_PROTO(const struct tp_region *r, const char *what, u64 addr, u64 len, s64 ret),

@@ -35,6 +35,8 @@ static const char usage[] =
 "  --switch-after S   push for at most S seconds before the VM moves\n"
 "  --warm MS          the VM stands still for at most MS longer until the pages that it\n"
 "                     needs first are there, default 1000; 0: it does not wait\n"
+"  --sample MS        look for MS ms which pages the VM uses, and push these first; default\n"
+"                     200, 0: not at all\n"
 "  --bulk-lanes N     connections for pages that nobody waits for, default 2\n"
 "  --no-wait          return when the VM runs there, its memory still on the way\n"
 "  --json             one object with the outcome on stdout, also of a failure\n"
@@ -381,7 +383,7 @@ static bool has_word(char **argv, const char *word)
 int cmd_move(int argc, char **argv)
 {
 	enum { TO = 256, AS, QMP, VM_DIR, BULK, NO_WAIT, JSON, WATCH, ABORT, FORGET, YES,
-	       SOCKET, MODE, AFTER, WARM };
+	       SOCKET, MODE, AFTER, WARM, SAMPLE };
 	static const struct option longopts[] = {
 		{ "to", required_argument, NULL, TO },
 		{ "as", required_argument, NULL, AS },
@@ -391,6 +393,7 @@ int cmd_move(int argc, char **argv)
 		{ "mode", required_argument, NULL, MODE },
 		{ "switch-after", required_argument, NULL, AFTER },
 		{ "warm", required_argument, NULL, WARM },
+		{ "sample", required_argument, NULL, SAMPLE },
 		{ "no-wait", no_argument, NULL, NO_WAIT },
 		{ "json", no_argument, NULL, JSON },
 		{ "watch", no_argument, NULL, WATCH },
@@ -404,7 +407,8 @@ int cmd_move(int argc, char **argv)
 	const char *to = NULL, *as = NULL, *qmp = NULL, *vm_dir = NULL, *mode = NULL,
 		   *sock = TP_AGENT_SOCKET, *why, *empty;
 	bool watch = false, abort_it = false, forget = false, yes = false;
-	uint32_t bulk = TP_BULK_LANES, after = 0, warm = UINT32_MAX;
+	uint32_t bulk = TP_BULK_LANES, after = 0, warm = UINT32_MAX, sample = 0;
+	bool samples = false;
 	enum move_mode parsed;
 	struct view v = { 0 };
 	struct target target;
@@ -441,6 +445,12 @@ int cmd_move(int argc, char **argv)
 				return wrong(&v, argv[0], "--warm takes 0 to %d ms",
 					     MOVE_WARM_MAX);
 			break;
+		case SAMPLE:
+			samples = true;
+			if (!tp_parse_u32(optarg, &sample) || sample > MOVE_SAMPLE_MAX)
+				return wrong(&v, argv[0], "--sample takes 0 to %d ms",
+					     MOVE_SAMPLE_MAX);
+			break;
 		case NO_WAIT: v.no_wait = true; break;
 		case JSON: v.json = true; break;
 		case WATCH: watch = true; break;
@@ -463,7 +473,8 @@ int cmd_move(int argc, char **argv)
 	if (!tp_name_ok(v.vm) || (as && !tp_name_ok(as)))
 		return wrong(&v, argv[0], "a VM's name is " TP_NAME_RULE);
 	if (watch || abort_it || forget) {
-		if (to || as || qmp || vm_dir || mode || after || warm != UINT32_MAX || watch + abort_it + forget > 1)
+		if (to || as || qmp || vm_dir || mode || after || warm != UINT32_MAX || samples ||
+		    watch + abort_it + forget > 1)
 			return wrong(&v, argv[0],
 				     "--watch, --abort and --forget go with nothing else");
 		c = forget ? confirm_forget(&v, argv[0], yes) : TP_OK;
@@ -481,6 +492,8 @@ int cmd_move(int argc, char **argv)
 			return wrong(&v, argv[0], "--warm goes with --mode postcopy");
 		if (after && (!mode || parsed == MOVE_POSTCOPY))
 			return wrong(&v, argv[0], "--switch-after goes with --mode hybrid or precopy");
+		if (sample && mode && parsed == MOVE_PRECOPY)
+			return wrong(&v, argv[0], "--sample goes with --mode postcopy or hybrid");
 		why = target_check(to);
 		if (why)
 			return wrong(&v, argv[0], "--to '%s': %s", to, why);
@@ -496,6 +509,8 @@ int cmd_move(int argc, char **argv)
 			json_object_set_new(req, "switch_after", json_integer(after));
 		if (warm != UINT32_MAX)
 			json_object_set_new(req, "warm", json_integer(warm));
+		if (samples)
+			json_object_set_new(req, "sample", json_integer(sample));
 	}
 	snprintf(interrupt_words, sizeof(interrupt_words),
 		 "\nthe move goes on; watch it: telepage move --watch %s, give it up: telepage move --abort %s\n",

@@ -76,6 +76,7 @@ static void show_region(const struct tp_region *r)
 	row_count(&t, s->prefetch_came, "pages that came for it");
 	row_count(&t, s->prefetch_hit, "of those asked for, pages that were then needed");
 	row_count(&t, s->prefetch_waste, "and pages that were given up untouched");
+	row_count(&t, s->sample_faults, "faults that samples have cost");
 	row_count(&t, s->push, "pages that came unasked");
 	row_count(&t, s->zero, "pages that the peer said are zero, or a file has as zero");
 	row_count(&t, s->file, "pages that came from a file");

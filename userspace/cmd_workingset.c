@@ -14,6 +14,7 @@
 #include "file.h"
 #include "fmt.h"
 #include "parse.h"
+#include "sample.h"
 #include "tojson.h"
 #include "workingset.h"
 
@@ -21,17 +22,23 @@ const char cmd_workingset_usage[] =
 	"Usage: telepage workingset show NAME [FILE] [--json]\n"
 	"       telepage workingset export NAME FILE\n"
 	"       telepage workingset import NAME FILE\n"
-	"       telepage workingset replay NAME [FILE]\n\n"
+	"       telepage workingset replay NAME [FILE]\n"
+	"       telepage workingset sample NAME [--for MS] [--every N] [--json]\n\n"
 	"Which pages of region NAME were needed first when it was filled from a peer, in their\n"
 	"order: show prints what the kernel has written down, or a FILE has; export writes it\n"
 	"to FILE; import gives FILE to the agent, which has it replayed the next time a region\n"
 	"NAME begins to fill; replay asks for these pages now, before somebody needs them. FILE -\n"
 	"is standard input or output, none with replay what the agent keeps.\n\n"
+	"sample looks which pages of region NAME, or of the VM NAME that runs on regions NAME and\n"
+	"NAME.N, are used from now on: how many, an estimate of all, and the faults that it has cost.\n\n"
+	"  --for MS      so many milliseconds, default 1000\n"
+	"  --every N     look at one piece of 2 MiB of N, default 16; 1: at all\n"
 	"  --json        one JSON object\n"
 	"  --state DIR   of the agent, default " TP_AGENT_STATE "\n";
 
 struct args {
 	const char *what, *name, *file, *state;
+	uint32_t ms, every;		/* of sample; 0: not said */
 	bool json;
 };
 
@@ -152,6 +159,14 @@ static int do_replay(const struct args *a)
 	return status;
 }
 
+static int do_sample(const struct args *a)
+{
+	struct sample_args s = { .name = a->name, .json = a->json, .ms = a->ms ? a->ms : 1000,
+				 .every = a->every ? a->every : 16 };
+
+	return workingset_sample(&s);
+}
+
 static const struct {
 	const char *name;
 	int min, max;			/* arguments behind it */
@@ -161,6 +176,7 @@ static const struct {
 	{ "export", 2, 2, do_export },
 	{ "import", 2, 2, do_import },
 	{ "replay", 1, 2, do_replay },
+	{ "sample", 1, 1, do_sample },
 };
 
 int cmd_workingset(int argc, char **argv)
@@ -168,6 +184,8 @@ int cmd_workingset(int argc, char **argv)
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "state", required_argument, NULL, 's' },
+		{ "for", required_argument, NULL, 'f' },
+		{ "every", required_argument, NULL, 'e' },
 		{ 0 }
 	};
 	struct args a = { .state = TP_AGENT_STATE };
@@ -181,29 +199,40 @@ int cmd_workingset(int argc, char **argv)
 		switch (o) {
 		case 'j': a.json = true; break;
 		case 's': a.state = optarg; break;
+		case 'f':
+			if (!tp_parse_u32(optarg, &a.ms) || !a.ms || a.ms > 3600000)
+				return tp_usage(argv[0], "--for takes 1 to 3600000 ms");
+			break;
+		case 'e':
+			if (!tp_parse_u32(optarg, &a.every) || !a.every)
+				return tp_usage(argv[0], "--every takes a number from 1 on");
+			break;
 		default:
 			return TP_USAGE;
 		}
 	}
 	n = argc - optind - 1;
 	if (n < 0)
-		return tp_usage(argv[0], "show, export, import or replay?");
+		return tp_usage(argv[0], "show, export, import, replay or sample?");
 	a.what = argv[optind];
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
 		if (strcmp(a.what, steps[i].name) != 0)
 			continue;
 		if (n < steps[i].min || n > steps[i].max)
-			return tp_usage(argv[0], "%s takes a NAME and %sa FILE", a.what,
-					steps[i].min == 1 ? "perhaps " : "");
+			return tp_usage(argv[0], "%s takes a NAME%s", a.what,
+					steps[i].max == 1 ? "" : steps[i].min == 1 ?
+					" and perhaps a FILE" : " and a FILE");
 		a.name = argv[optind + 1];
 		a.file = n > 1 ? argv[optind + 2] : NULL;
 		if (!tp_name_ok(a.name))
 			return tp_usage(argv[0], "'%s' is no name: " TP_NAME_RULE, a.name);
 		if (a.file && !*a.file)
 			return tp_usage(argv[0], "%s takes a FILE, not ''", a.what);
-		if (a.json && steps[i].fn != show)
-			return tp_usage(argv[0], "--json belongs to show");
+		if (a.json && steps[i].fn != show && steps[i].fn != do_sample)
+			return tp_usage(argv[0], "--json belongs to show and sample");
+		if ((a.ms || a.every) && steps[i].fn != do_sample)
+			return tp_usage(argv[0], "--for and --every belong to sample");
 		return steps[i].fn(&a);
 	}
-	return tp_usage(argv[0], "there is no '%s': show, export, import or replay", a.what);
+	return tp_usage(argv[0], "there is no '%s': show, export, import, replay or sample", a.what);
 }

@@ -27,7 +27,7 @@ struct tp_stats {
 	uint64_t faults, faults_nowait, zero_fill, demand_sent, demand, push,
 		 zero, duplicate, stale, wait_ns, wait_max_ns, mkwrite, rx_bytes,
 		 file, file_bad, rewritten,
-		 prefetch_sent, prefetch_came, prefetch_hit, prefetch_waste;
+		 prefetch_sent, prefetch_came, prefetch_hit, prefetch_waste, sample_faults;
 };
 
 struct tp_region {
@@ -144,6 +144,19 @@ int tp_region_touched(struct tp_nl *nl, const char *name, uint64_t start,
 int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
 		     size_t n);
 
+/* a sample of the pages that are used */
+struct tp_sample {
+	uint32_t every;			/* one chunk of so many is in it */
+	uint64_t sampled, touched;	/* pages in it, and those of them that were used */
+	uint64_t faults;		/* that it has cost so far */
+};
+
+/* begins one, by @seed; @every 0: ends it */
+int tp_region_sample(struct tp_nl *nl, const char *name, uint32_t every, uint32_t seed);
+/* used pages from page @start on: @n runs; at most, and then perhaps not all, TELEPAGE_RUNS_MAX */
+int tp_region_sampled(struct tp_nl *nl, const char *name, uint64_t start,
+		      struct telepage_run *runs, size_t *n, struct tp_sample *s);
+
 /* a run of pages that a file has; @digests: 32 bytes a page, or NULL */
 struct tp_extent {
 	uint64_t start, count;		/* pages */
@@ -181,6 +194,11 @@ int tp_export_del(struct tp_nl *nl, const char *name);
 int tp_export_get(struct tp_nl *nl, const char *name, struct tp_export *out);
 /* begins to push live, or the next round; @out: as it is then */
 int tp_export_round(struct tp_nl *nl, const char *name, struct tp_export *out);
+/* which pages are pushed first, instead of what was said before; as many commands as it takes */
+int tp_export_order(struct tp_nl *nl, const char *name, const struct telepage_run *runs, size_t n);
+/* one command of it: @start runs were said before */
+int tp_export_order_part(struct tp_nl *nl, const char *name, uint64_t start,
+			 const struct telepage_run *runs, size_t n, bool more);
 int tp_export_dump(struct tp_nl *nl, struct tp_export_list *out);
 void tp_export_list_free(struct tp_export_list *l);
 int tp_export_serve(struct tp_nl *nl, const char *name, uint32_t link, uint32_t *export_id);

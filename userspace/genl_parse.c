@@ -38,6 +38,9 @@ static struct nla_policy region_policy[TELEPAGE_A_REGION_MAX + 1] = {
 	[TELEPAGE_A_REGION_COUNT]	= { .type = NLA_U64 },
 	[TELEPAGE_A_REGION_BITMAP]	= { .maxlen = REGION_BITMAP_MAX },
 	[TELEPAGE_A_REGION_RUNS]	= { .maxlen = REGION_RUNS_MAX },
+	[TELEPAGE_A_REGION_EVERY]	= { .type = NLA_U32 },
+	[TELEPAGE_A_REGION_SAMPLED]	= { .type = NLA_U64 },
+	[TELEPAGE_A_REGION_FAULTS]	= { .type = NLA_U64 },
 	[TELEPAGE_A_REGION_STATS]	= { .type = NLA_NESTED },
 	[TELEPAGE_A_REGION_LIVE]	= { .type = NLA_FLAG },
 };
@@ -133,6 +136,7 @@ static const size_t stats_member[TELEPAGE_A_STATS_MAX + 1] = {
 	[TELEPAGE_A_STATS_PREFETCH_CAME] = offsetof(struct tp_stats, prefetch_came),
 	[TELEPAGE_A_STATS_PREFETCH_HIT]	 = offsetof(struct tp_stats, prefetch_hit),
 	[TELEPAGE_A_STATS_PREFETCH_WASTE] = offsetof(struct tp_stats, prefetch_waste),
+	[TELEPAGE_A_STATS_SAMPLE_FAULTS] = offsetof(struct tp_stats, sample_faults),
 };
 
 static const char *const state_names[] = {
@@ -294,10 +298,10 @@ int tp_parse_dirty(struct nlattr *head, int len, uint64_t start, uint64_t count,
 	return 0;
 }
 
-int tp_parse_touched(struct nlattr *head, int len, uint64_t start, struct telepage_run *runs,
-		     size_t *n, uint64_t *all)
+/* what the answers of REGION_TOUCHED and REGION_SAMPLED have alike */
+static int parse_runs(struct nlattr **tb, struct nlattr *head, int len, uint64_t start,
+		      struct telepage_run *runs, size_t *n)
 {
-	struct nlattr *tb[TELEPAGE_A_REGION_MAX + 1];
 	size_t bytes;
 	int err;
 
@@ -312,7 +316,34 @@ int tp_parse_touched(struct nlattr *head, int len, uint64_t start, struct telepa
 		return -EBADMSG;
 	memcpy(runs, nla_data(tb[TELEPAGE_A_REGION_RUNS]), bytes);
 	*n = bytes / sizeof(*runs);
-	*all = nla_get_u64(tb[TELEPAGE_A_REGION_COUNT]);
+	return 0;
+}
+
+int tp_parse_touched(struct nlattr *head, int len, uint64_t start, struct telepage_run *runs,
+		     size_t *n, uint64_t *all)
+{
+	struct nlattr *tb[TELEPAGE_A_REGION_MAX + 1];
+	int err = parse_runs(tb, head, len, start, runs, n);
+
+	if (!err)
+		*all = nla_get_u64(tb[TELEPAGE_A_REGION_COUNT]);
+	return err;
+}
+
+int tp_parse_sampled(struct nlattr *head, int len, uint64_t start, struct telepage_run *runs,
+		     size_t *n, struct tp_sample *s)
+{
+	struct nlattr *tb[TELEPAGE_A_REGION_MAX + 1];
+	int err = parse_runs(tb, head, len, start, runs, n);
+
+	if (err)
+		return err;
+	if (!tb[TELEPAGE_A_REGION_EVERY] || !tb[TELEPAGE_A_REGION_SAMPLED])
+		return -EBADMSG;
+	s->every = nla_get_u32(tb[TELEPAGE_A_REGION_EVERY]);
+	s->sampled = nla_get_u64(tb[TELEPAGE_A_REGION_SAMPLED]);
+	s->touched = nla_get_u64(tb[TELEPAGE_A_REGION_COUNT]);
+	s->faults = opt_u64(tb[TELEPAGE_A_REGION_FAULTS]);
 	return 0;
 }
 

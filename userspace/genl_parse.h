@@ -25,6 +25,10 @@ int tp_parse_event(struct nlattr *head, int len, struct tp_event *out);
 int tp_parse_touched(struct nlattr *head, int len, uint64_t start, struct telepage_run *runs,
 		     size_t *n, uint64_t *all);
 
+/* the answer of REGION_SAMPLED; @runs has room for TELEPAGE_RUNS_MAX */
+int tp_parse_sampled(struct nlattr *head, int len, uint64_t start, struct telepage_run *runs,
+		     size_t *n, struct tp_sample *s);
+
 /* the answer of REGION_DIRTY; @bitmap gets (count + 7) / 8 bytes */
 int tp_parse_dirty(struct nlattr *head, int len, uint64_t start, uint64_t count,
 		   uint8_t *bitmap);

@@ -77,12 +77,13 @@ static const char *do_move(struct conn *c, json_t *msg)
 {
 	struct move_request req = { .bulk = TP_BULK_LANES };
 	const char *mode = "postcopy";
-	int bulk, after = 0, warm = MOVE_WARM_MS;
+	int bulk, after = 0, warm = MOVE_WARM_MS, sample = MOVE_SAMPLE_MS;
 
-	if (json_unpack(msg, "{s:s, s?s, s?s, s?s, s:i, s?s, s?i, s?i}", "vm", &req.vm, "qmp", &req.qmp,
-			"vm_dir", &req.vm_dir, "as", &req.as, "bulk", &bulk, "mode", &mode,
-			"switch_after", &after, "warm", &warm) ||
+	if (json_unpack(msg, "{s:s, s?s, s?s, s?s, s:i, s?s, s?i, s?i, s?i}", "vm", &req.vm,
+			"qmp", &req.qmp, "vm_dir", &req.vm_dir, "as", &req.as, "bulk", &bulk,
+			"mode", &mode, "switch_after", &after, "warm", &warm, "sample", &sample) ||
 	    !move_mode_parse(mode, &req.mode) || after < 0 || warm < 0 || warm > MOVE_WARM_MAX ||
+	    sample < 0 || sample > MOVE_SAMPLE_MAX ||
 	    !target_from_json(&req.target, json_object_get(msg, "target")))
 		return "bad request";
 	if (bulk < 1 || bulk > TELEPAGE_LANE_MAX)
@@ -90,6 +91,7 @@ static const char *do_move(struct conn *c, json_t *msg)
 	req.bulk = bulk;
 	req.switch_after = after;
 	req.warm_ms = warm;
+	req.sample = sample;
 	return move_src_begin(&req, c);
 }
 

@@ -11,6 +11,8 @@
 struct conn;
 
 #define MOVE_SOCK_MAX	108		/* sizeof(sun_path) */
+#define MOVE_SAMPLE_MS	200		/* how long what a VM uses is looked at before it moves */
+#define MOVE_SAMPLE_MAX	60000
 #define MOVE_ARGS_MAX	16384		/* the operator's args file: fits in a line of JSON */
 
 /* sums over the regions of a move, pages */
@@ -45,6 +47,7 @@ struct move_request {
 	enum move_mode mode;
 	unsigned int switch_after;	/* s of pushing live at most; 0: as long as it pays */
 	unsigned int warm_ms;		/* the VM waits for its first pages at most; 0: none */
+	unsigned int sample;		/* ms before it moves; 0: not at all */
 };
 
 #define MOVE_WARM_MS	1000		/* unless told otherwise */

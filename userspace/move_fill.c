@@ -88,6 +88,8 @@ static json_t *summary(struct msrc *m, const char *status)
 			json_object_set_new(obj, "live", msrc_live_summary(m));
 		if (m->warm.on)
 			json_object_set_new(obj, "warm", msrc_warm_summary(m));
+		/* without one there is nothing to be set */
+		json_object_set_new(obj, "sample", msrc_sample_summary(m));
 		/* each counted from the one before: where the switch-over's time went */
 		json_object_set_new(obj, "switch", json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}",
 			"stop_ms", (json_int_t)(m->t_stopped - m->t_stop),

@@ -72,6 +72,7 @@ static int begin_round(struct msrc *m, const struct live_sum *s)
 			return err;
 		tp_export_clear(&e);
 	}
+	msrc_sample_turn(m);
 	m->live.rounds++;
 	m->live.sent = s->sent;
 	m->live.t_round = now_ms();

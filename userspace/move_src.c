@@ -11,6 +11,7 @@
 #include "file.h"
 #include "move_plan.h"
 #include "move_src.h"
+#include "sample.h"
 
 #define CMD_MS		10000
 #define PREPARE_MS	15000
@@ -39,6 +40,7 @@ static const struct src_step {
 	[SRC_LANES]	= { "lanes", enter_lanes, UNDO },
 	[SRC_START]	= { "start", enter_start, UNDO },
 	[SRC_LIVE]	= { "live", msrc_live, UNDO },
+	[SRC_SAMPLE]	= { "sample", msrc_sample, UNDO },
 	[SRC_WARM]	= { "warm", msrc_warm, UNDO },
 	[SRC_STATE]	= { "state", enter_state, UNDO },
 	[SRC_SWITCH]	= { "switch", enter_switch, UNDO },
@@ -253,14 +255,7 @@ static void prepared(json_t *msg, const char *err, void *arg)
 /* a region named like the VM (NAME or NAME.N) is called after it there, too */
 static void name_there(struct msrc *m, const char *region, char *name)
 {
-	size_t n = strlen(m->vm);
-	const char *rest = region + n;
-
-	snprintf(name, TELEPAGE_NAME_MAX + 1, "%s", region);
-	if (strncmp(region, m->vm, n) != 0)
-		return;
-	if (!*rest || (*rest == '.' && rest[1] && !rest[1 + strspn(rest + 1, "0123456789")]))
-		snprintf(name, TELEPAGE_NAME_MAX + 1, "%s", m->as);
+	snprintf(name, TELEPAGE_NAME_MAX + 1, "%s", sample_is_of(region, m->vm) ? m->as : region);
 }
 
 static void enter_prepare(struct msrc *m)
@@ -323,7 +318,7 @@ static void started(json_t *msg, const char *err, void *arg)
 	if (err)
 		msrc_failed(m, "%s: %s", m->target.host, err);
 	else
-		msrc_enter(m, m->goes_live ? SRC_LIVE : m->warm.on ? SRC_WARM : SRC_STATE);
+		msrc_enter(m, m->goes_live ? SRC_LIVE : SRC_SAMPLE);
 }
 
 static void enter_start(struct msrc *m)
@@ -530,6 +525,8 @@ static void enter_switch(struct msrc *m)
 	}
 	peer_ask(m->peer, "load", json_pack("{s:s, s:b}", "move", m->id, "full",
 					     m->mode == MOVE_PRECOPY), SWITCH_MS, loaded, m);
+	/* while the VM still runs: it stands still for nothing of this */
+	msrc_sample_finish(m);
 	m->t_stop = now_ms();
 	qmp_cmd(m->qmp, "stop", NULL, CMD_MS, vm_stopped, m);
 }

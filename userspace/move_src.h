@@ -28,7 +28,8 @@ enum src_state {
 	SRC_LANES,			/* all lanes up */
 	SRC_START,			/* destination starts a VMM */
 	SRC_LIVE,			/* memory is pushed, the VM runs */
-	SRC_WARM,			/* which pages does it need first? */
+	SRC_SAMPLE,			/* which pages does it use? */
+	SRC_WARM,			/* which of them does it need first? */
 	SRC_STATE,			/* state connection, capabilities */
 	SRC_SWITCH,			/* VM stopped, device state under way */
 	SRC_COMMIT,			/* journaled; is it running there? */
@@ -46,6 +47,8 @@ struct msrc {
 	unsigned int bulk;
 	enum move_mode mode;
 	unsigned int switch_after;	/* s, 0: no limit */
+	unsigned int sample_ms;		/* 0: what it uses is not asked */
+	struct msample *sample;
 	bool zstd;			/* the destination unpacks device state */
 	bool goes_live;			/* the destination takes pages while the VM runs */
 	struct {
@@ -163,6 +166,13 @@ json_t *msrc_warm_summary(const struct msrc *m);
 /* move_live.c */
 void msrc_live(struct msrc *m);
 json_t *msrc_live_summary(const struct msrc *m);
+
+/* move_sample.c */
+void msrc_sample(struct msrc *m);
+void msrc_sample_turn(struct msrc *m);		/* a sample ends, the next begins */
+void msrc_sample_finish(struct msrc *m);	/* the last one: what it has is pushed first */
+void msrc_sample_drop(struct msrc *m);
+json_t *msrc_sample_summary(const struct msrc *m);	/* NULL: there was none */
 
 /* move_undo.c */
 void msrc_undo(struct msrc *m, bool tell_peer);

@@ -55,6 +55,7 @@ void msrc_free(struct msrc *m)
 	msrc_drop_state(m);
 	msrc_plan_drop(m);
 	msrc_warm_end(m);
+	msrc_sample_drop(m);
 	json_decref(m->machine);
 	json_decref(m->kept);
 	LIST_REMOVE(m, list);
@@ -122,6 +123,7 @@ const char *move_src_begin(const struct move_request *req, struct conn *watcher)
 	m->mode = req->mode;
 	m->switch_after = req->switch_after;
 	m->warm.ms = req->warm_ms;
+	m->sample_ms = req->sample;
 	watchers_add(&m->watchers, watcher);
 	msrc_note(m, "to %s", m->target.host);
 	msrc_enter(m, SRC_QMP);

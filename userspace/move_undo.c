@@ -391,6 +391,7 @@ void msrc_undo(struct msrc *m, bool tell_peer)
 	qmp_ram_cancel(m->ram_finder);
 	m->ram_finder = NULL;
 	msrc_drop_state(m);
+	msrc_sample_drop(m);
 	unlink(m->state_sock);
 	m->state = SRC_UNDO;
 	msrc_warm_end(m);

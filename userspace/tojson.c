@@ -59,7 +59,7 @@ json_t *tp_json_now(void)
 
 json_t *tp_json_stats(const struct tp_stats *s)
 {
-	return json_pack("{so so so so so so so so so so so so so so so so so so so so}",
+	return json_pack("{so so so so so so so so so so so so so so so so so so so so so}",
 			 "faults", num(s->faults),
 			 "faults_nowait", num(s->faults_nowait),
 			 "zero_fill", num(s->zero_fill),
@@ -79,7 +79,8 @@ json_t *tp_json_stats(const struct tp_stats *s)
 			 "prefetch_sent", num(s->prefetch_sent),
 			 "prefetch_came", num(s->prefetch_came),
 			 "prefetch_hit", num(s->prefetch_hit),
-			 "prefetch_waste", num(s->prefetch_waste));
+			 "prefetch_waste", num(s->prefetch_waste),
+			 "sample_faults", num(s->sample_faults));
 }
 
 json_t *tp_json_region(const struct tp_region *r)

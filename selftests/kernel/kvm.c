@@ -323,6 +323,70 @@ static void test_harvest(void)
 	end_local();
 }
 
+/* ---- samples ---- */
+
+/* are these pages in the sample, and nothing else? @one is behind the others */
+static bool told(unsigned long start, unsigned long count, unsigned long one)
+{
+	static struct telepage_run runs[TELEPAGE_RUNS_MAX];
+	struct tp_sample s;
+	size_t n;
+
+	tk_ok(tp_region_sampled(tk_nl, "g", 0, runs, &n, &s), "sampled");
+	if (n == 2 && s.touched == count + 1 && runs[0].start == start && runs[0].count == count &&
+	    runs[1].start == one && runs[1].count == 1)
+		return true;
+	tap_note("%zu runs, %llu pages", n, (unsigned long long)s.touched);
+	for (size_t i = 0; i < n && i < 8; i++)
+		tap_note("%llu+%llu", (unsigned long long)runs[i].start,
+			 (unsigned long long)runs[i].count);
+	return false;
+}
+
+static void test_sample(void)
+{
+	struct vmm_cpu *cpu = &vm.cpu[0];
+	uint64_t seen;
+	bool runs;
+
+	boot_local();
+	vmm_run(&vm, VMM_FILL, 2);		/* the guest has translations of all pages */
+	vmm_start_cpu(cpu, VMM_READBACK, 0);
+	runs = vmm_ask(cpu, VMM_READ, 3, 1, &seen);
+	tk_ok(tp_region_sample(tk_nl, "g", 1, 0), "sample");
+	runs &= vmm_ask(cpu, VMM_READ, 100, 20, &seen) && vmm_ask(cpu, VMM_READ, 1500, 1, &seen);
+	tap_ok(runs && told(100, 20, 1500), "a sample tells which pages a guest reads");
+	tk_ok(tp_region_sample(tk_nl, "g", 1, 0), "sample");
+	seen = 0x77;
+	runs = vmm_ask(cpu, VMM_WRITE, 600, 5, &seen) && vmm_ask(cpu, VMM_READ, 1700, 1, &seen);
+	tap_ok(runs && told(600, 5, 1700), "and writes, in a sample of its own");
+	vmm_stop(&vm);
+	vmm_wait(&vm);
+	end_local();
+}
+
+/* Samples one after the other, under vCPUs that write flat out. */
+static void test_sample_rounds(void)
+{
+	unsigned int n;
+	bool runs = true;
+
+	boot_local();
+	vmm_start(&vm, VMM_HAMMER, 0);
+	for (n = 0; n < 60 && runs; n++) {
+		tk_ok(tp_region_sample(tk_nl, "g", 1 + n % 3, n), "sample");
+		runs = n % 8 || progress(NR);
+	}
+	runs &= progress(NR * 3);
+	vmm_stop(&vm);
+	runs &= vmm_wait(&vm) && vmm_count(&vm, VMM_IDLE) == CPUS;
+	read_ram(again);
+	if (!tap_ok(runs && !vmm_bad(&vm) && !vmm_hammer_wrong(&vm, again, 1),
+		    "a guest that is sampled again and again finds what it wrote"))
+		tap_note("%s", report());
+	end_local();
+}
+
 /* ---- discards ---- */
 
 static void punch(struct vmm *m, uint64_t page, uint64_t count)
@@ -538,6 +602,8 @@ int main(void)
 	test_freeze();
 	test_freeze_few();
 	test_harvest();
+	test_sample();
+	test_sample_rounds();
 	test_punch();
 	tk_far("2ms", "");
 	tk_pair_open(&pair, 1, true);

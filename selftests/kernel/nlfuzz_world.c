@@ -153,6 +153,12 @@ static void a_region(void)
 	tk_fill("fz-here", 0, PAGES / 2, IMAGE);
 }
 
+static void a_sampled_region(void)
+{
+	a_region();
+	tk_ok(tp_region_sample(tk_nl, "fz-here", 1, 0), "sample");
+}
+
 static void a_frozen_region(void)
 {
 	a_region();
@@ -466,6 +472,34 @@ static void region_replay(struct fz_msg *m)
 	fz_put(m, TELEPAGE_A_REGION_RUNS, runs, sizeof(runs));
 }
 
+static void region_sample(struct fz_msg *m)
+{
+	region_here(m);
+	fz_u32(m, TELEPAGE_A_REGION_EVERY, 1);
+	fz_u32(m, TELEPAGE_A_REGION_SEED, 1);
+}
+
+static void region_sampled(struct fz_msg *m)
+{
+	region_here(m);
+	fz_u64(m, TELEPAGE_A_REGION_START, 0);
+}
+
+static void export_order(struct fz_msg *m)
+{
+	const struct telepage_run runs[] = { { .start = 1, .count = 1 }, { .count = 1 } };
+
+	fz_str(m, TELEPAGE_A_EXPORT_NAME, "fz-file");
+	fz_u64(m, TELEPAGE_A_EXPORT_START, 0);
+	fz_put(m, TELEPAGE_A_EXPORT_RUNS, runs, sizeof(runs));
+}
+
+static void export_order_more(struct fz_msg *m)
+{
+	export_order(m);
+	fz_put(m, TELEPAGE_A_EXPORT_MORE, "", 0);
+}
+
 static void export_region(struct fz_msg *m)
 {
 	fz_str(m, TELEPAGE_A_EXPORT_NAME, "fz-more");
@@ -644,6 +678,8 @@ const struct fz_good fz_goods[] = {
 	GOOD(REGION_ABANDON, "region-abandon", a_filling_region, region_fills),
 	LASTING(REGION_TOUCHED, "region-touched", a_filling_region, region_touched),
 	LASTING(REGION_REPLAY, "region-replay", a_filling_region, region_replay),
+	LASTING(REGION_SAMPLE, "region-sample", a_region, region_sample),
+	LASTING(REGION_SAMPLED, "region-sampled", a_sampled_region, region_sampled),
 	GOOD(EXPORT_NEW, "export-new of a region", a_region, export_region),
 	GOOD(EXPORT_NEW, "export-new of a file", a_file, export_file),
 	GOOD(EXPORT_NEW, "export-new of a process", a_process, export_process),
@@ -652,6 +688,8 @@ const struct fz_good fz_goods[] = {
 	DUMP(EXPORT_GET, "export-get, all"),
 	GOOD(EXPORT_SERVE, "export-serve", a_link_and_export, export_serve),
 	GOOD(EXPORT_ROUND, "export-round", a_live_source, export_live),
+	LASTING(EXPORT_ORDER, "export-order", an_export, export_order),
+	LASTING(EXPORT_ORDER, "export-order, of more parts", an_export, export_order_more),
 	GOOD(LINK_NEW, "link-new", nothing, link_note),
 	GOOD(LINK_DEL, "link-del", a_link, link_id),
 	LASTING(LINK_GET, "link-get", a_link, link_id),

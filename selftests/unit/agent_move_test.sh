@@ -45,6 +45,66 @@ t_move_json() { # --json has the promised keys
 	END
 }
 
+t_sample() { # what the VM used last is pushed first
+	two || return 1
+	: >"$W/used"
+	move vm0 a "$PORT_B" --json --sample 100
+	rm "$W/used"
+	check "the last sample, then the rest of the one before" grep -qx "40+10 7+3" "$W/order" &&
+	check "told" grep -q "17 faults: 13 pages are pushed first" "$W/a.log" || return 1
+	rm "$W/order"
+	python3 - "$W/move.out" <<-'END' && moved
+	import json, sys
+	s = json.load(open(sys.argv[1]))["sample"]
+	ok = s["pages"] == 13 and s["faults"] == 17 and s["ms"] >= 100
+	print("#", s) if not ok else None
+	sys.exit(not ok)
+	END
+}
+
+t_sample_none() { # 0: nobody looks
+	two || return 1
+	: >"$W/used"
+	move vm0 a "$PORT_B" --sample 0
+	rm "$W/used"
+	check "no order" test ! -e "$W/order" && moved
+}
+
+t_sample_fails() { # a sample that fails fails nothing
+	two || return 1
+	: >"$W/nosample"
+	move vm0 a "$PORT_B"
+	rm "$W/nosample"
+	check "told" grep -q "nothing is pushed first" "$W/a.log" && moved
+}
+
+t_sample_hybrid() { # pushed while it runs: a sample goes with each round
+	two || return 1
+	: >"$W/used"
+	move vm0 a "$PORT_B" --mode hybrid
+	rm "$W/used"
+	check "an order" grep -qx "7+3" "$W/order" || return 1
+	rm "$W/order"
+	moved
+}
+
+sampled() { # every: so it is
+	python3 - "$W/state.json" "$1" <<-'END'
+	import json, sys
+	r = json.load(open(sys.argv[1]))["a"]["regions"]["vm0"]
+	sys.exit(r.get("every") != int(sys.argv[2]))
+	END
+}
+
+t_sample_undone() { # rolled back: no sample is left
+	two || return 1
+	move vm0 a "$PORT_B" --sample 30000 & m=$!
+	check "sampled" wait_for sampled 1 || return 1
+	tp a move --abort vm0 --socket "$W/a.sock" >/dev/null 2>&1 || return 1
+	wait "$m"
+	check "ended" wait_for sampled 0 && unmoved
+}
+
 altered() { # how: a move between agents that do not hear each other as they are
 	PLAIN=--insecure-plain
 	two || return 1

@@ -270,6 +270,42 @@ int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_r
 	return save(0);
 }
 
+/* with a file "used": the second sample of a region has pages 40 to 49, others 7 to 9 */
+int tp_region_sample(struct tp_nl *nl, const char *name, uint32_t every, uint32_t seed)
+{
+	json_t *r = find(load(), "regions", name);
+
+	if (!r)
+		return save(fail(-ENOENT, name, "no region"));
+	if (every && flag("nosample"))
+		return save(fail(-ENOMEM, name, "no memory"));
+	set(r, "every", every);
+	set(r, "samples", every ? num(r, "samples") + 1 : 0);
+	return save(0);
+}
+
+int tp_region_sampled(struct tp_nl *nl, const char *name, uint64_t start,
+		      struct telepage_run *runs, size_t *n, struct tp_sample *s)
+{
+	json_t *r = find(load(), "regions", name);
+	struct telepage_run run = { .start = 7, .count = 3 };
+
+	if (!r)
+		return save(fail(-ENOENT, name, "no region"));
+	if (!num(r, "every"))
+		return save(fail(-ENODATA, name, "no sample"));
+	if (num(r, "samples") == 2)
+		run = (struct telepage_run){ .start = 40, .count = 10 };
+	*n = flag("used") && start <= run.start;
+	if (*n)
+		runs[0] = run;
+	*s = (struct tp_sample){
+		.every = num(r, "every"), .sampled = num(r, "size") / 4096 / num(r, "every"),
+		.touched = *n ? run.count : 0, .faults = *n ? run.count + 2 : 0,
+	};
+	return save(0);
+}
+
 int tp_region_import(struct tp_nl *nl, const char *name, uint32_t link, uint32_t export_id,
 		     bool push)
 {
@@ -470,6 +506,25 @@ int tp_export_serve(struct tp_nl *nl, const char *name, uint32_t link, uint32_t 
 		return save(fail(-ENOENT, name, "no export or no such link"));
 	json_array_append_new(json_object_get(e, "links"), json_integer(link));
 	*export_id = num(e, "id");
+	return save(0);
+}
+
+/* a line "START+COUNT ..." in $TELEPAGE_FAKE/order for each */
+int tp_export_order(struct tp_nl *nl, const char *name, const struct telepage_run *runs, size_t n)
+{
+	json_t *e = find(load(), "exports", name);
+	char path[256];
+	FILE *f;
+
+	if (!e)
+		return save(fail(-ENOENT, name, "no export"));
+	snprintf(path, sizeof(path), "%s/order", root());
+	f = fopen(path, "a");
+	for (size_t i = 0; f && i < n; i++)
+		fprintf(f, "%llu+%llu%c", (unsigned long long)runs[i].start,
+			(unsigned long long)runs[i].count, i + 1 < n ? ' ' : '\n');
+	if (f)
+		fclose(f);
 	return save(0);
 }
 

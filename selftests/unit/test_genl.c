@@ -276,6 +276,39 @@ static void touched(void)
 	free(out);
 }
 
+static struct attrs sampled_attrs(void)
+{
+	struct telepage_run runs[2] = { { 7, 2 }, { 100, 1 } };
+	struct attrs a = attrs_new();
+
+	nla_put_string(a.msg, TELEPAGE_A_REGION_NAME, "vm0");
+	nla_put_u64(a.msg, TELEPAGE_A_REGION_START, 7);
+	nla_put_u64(a.msg, TELEPAGE_A_REGION_COUNT, 3);
+	nla_put(a.msg, TELEPAGE_A_REGION_RUNS, sizeof(runs), runs);
+	return a;
+}
+
+static void sampled(void)
+{
+	struct telepage_run *out = calloc(TELEPAGE_RUNS_MAX, sizeof(*out));
+	struct attrs a = sampled_attrs();
+	struct tp_sample s;
+	size_t n = 0;
+
+	tap_ok(tp_parse_sampled(head(&a), len(&a), 7, out, &n, &s) == -EBADMSG,
+	       "a sample that does not say its size");
+	nla_put_u64(a.msg, TELEPAGE_A_REGION_SAMPLED, 512);
+	nla_put_u64(a.msg, TELEPAGE_A_REGION_FAULTS, 5);
+	nla_put_u32(a.msg, TELEPAGE_A_REGION_EVERY, 8);
+	tap_ok(!tp_parse_sampled(head(&a), len(&a), 7, out, &n, &s) && n == 2 &&
+	       out[1].start == 100 && s.every == 8 && s.sampled == 512 && s.touched == 3 &&
+	       s.faults == 5, "a sample");
+	tap_ok(tp_parse_sampled(head(&a), len(&a), 8, out, &n, &s) == -EBADMSG,
+	       "a sample from another page on");
+	nlmsg_free(a.msg);
+	free(out);
+}
+
 /* an error as the kernel sends it: with or without our request, and words */
 static void make_ack(void *buf, int err, int body, const char *words)
 {
@@ -412,6 +445,7 @@ int main(void)
 	events();
 	dirty();
 	touched();
+	sampled();
 	acks();
 	broken();
 	return tap_done();

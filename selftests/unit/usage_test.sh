@@ -54,7 +54,12 @@ for o in keys import issue name; do
 	wrong "--$o takes a value" agent init "--$o" ''
 done
 wrong "--state takes a value" workingset show vm0 --state ''
-wrong "show, export, import or replay" workingset
+wrong "show, export, import, replay or sample" workingset
+wrong "--for takes a value" workingset sample vm0 --for ''
+wrong "--for takes 1 to" workingset sample vm0 --for 0
+wrong "--every takes" workingset sample vm0 --every 0
+wrong "sample takes a NAME" workingset sample vm0 f
+wrong "belong to sample" workingset show vm0 --every 2
 wrong "there is no 'list'" workingset list vm0
 wrong "show takes a NAME" workingset show
 wrong "export takes a NAME and a FILE" workingset export vm0
@@ -62,7 +67,7 @@ wrong "import takes a NAME and a FILE" workingset import vm0
 wrong "replay takes a NAME" workingset replay vm0 f g
 wrong "is no name" workingset replay a/b
 wrong "takes a FILE" workingset import vm0 ''
-wrong "--json belongs to show" workingset export vm0 f --json
+wrong "--json belongs to show and sample" workingset export vm0 f --json
 wrong "--workingset takes a value" import r --from h --workingset ''
 for o in group name dir kind socket; do
 	wrong "--$o takes a value" images add x "--$o" ''
@@ -125,6 +130,9 @@ wrong "go with nothing else" move vm0 --forget --abort
 wrong "--yes goes with" move vm0 --to h --yes
 wrong "postcopy, hybrid or precopy" move vm0 --to h --mode fast
 wrong "1 to 86400 seconds" move vm0 --to h --mode hybrid --switch-after 0
+wrong "--sample takes 0 to" move vm0 --to h --sample 60001
+wrong "--sample goes with" move vm0 --to h --mode precopy --sample 5
+wrong "go with nothing else" move vm0 --watch --sample 5
 wrong "goes with --mode hybrid" move vm0 --to h --switch-after 5
 wrong "go with nothing else" move vm0 --watch --mode hybrid
 wrong "go with nothing else" move vm0 --abort --warm 0

@@ -96,7 +96,8 @@
 #define TELEPAGE_LANE_MAX	16
 #define TELEPAGE_DIRTY_MAX	262144	/* pages one REGION_DIRTY can cover */
 #define TELEPAGE_DIGEST_SIZE	32	/* bytes: SHA-256 of the page */
-#define TELEPAGE_RUNS_MAX	2048	/* runs in one REGION_TOUCHED or REGION_REPLAY */
+#define TELEPAGE_RUNS_MAX	2048	/* runs of pages in one message */
+#define TELEPAGE_CHUNK_PAGES	512	/* pages that are in a sample, or not, as one */
 #define TELEPAGE_RANGE_MAX	64	/* ranges of one export of a process, or one UFFD_ATTACH */
 
 /**
@@ -289,6 +290,30 @@ enum telepage_event {
  *	EINVAL the region does not fill from a peer, or RUNS is no whole number
  *	of runs; ERANGE a run is empty or outside of the region; E2BIG more than
  *	65536 runs in all; ENOMEM.
+ * @TELEPAGE_CMD_REGION_SAMPLE: find out which pages of a region (NAME) are used,
+ *	from now on: they are unmapped, and the next access to each, which is a
+ *	fault, is written down. Of each EVERY chunks of TELEPAGE_CHUNK_PAGES one is
+ *	in the sample; SEED says which, default 0, and the next seed takes the next
+ *	one of each. EVERY 0 ends it. The region may be in use; what is mapped
+ *	privately and was copied stays. A sample before this one is forgotten.
+ *	EINVAL no EVERY; EBUSY its pages are in a VMM's own memory; EAGAIN its
+ *	source still writes to it; ENOMEM; EINTR: then there is no sample.
+ * @TELEPAGE_CMD_REGION_SAMPLED: which pages of the sample of a region (NAME)
+ *	were used since it began. Answers NAME, START, COUNT: how many were used,
+ *	SAMPLED: how many pages are in the sample, EVERY, FAULTS: what it has cost
+ *	so far, and RUNS: of used pages, from page START (default 0) on, at most
+ *	TELEPAGE_RUNS_MAX. A fault that was under way when it began may be missing.
+ *	ENODATA there is no sample; ERANGE START is outside of the region.
+ * @TELEPAGE_CMD_EXPORT_ORDER: push RUNS of pages of an export (NAME) before its
+ *	other pages, in this order. Demands go before. What is not wanted any more
+ *	is passed over. Of a list that takes several messages each but the last
+ *	has MORE, and START says how many runs came before (default 0: a new list);
+ *	only with the last it takes the place of the order before, or that stays.
+ *	No RUNS at all: no order.
+ *	EINVAL START does not go on where the message before ended, RUNS is no
+ *	whole number of runs, or two of them overlap; ERANGE a run is empty or
+ *	outside of the export; E2BIG more than 65536 runs; ENOMEM. What was said
+ *	of the list is dropped then.
  */
 enum telepage_cmd {
 	TELEPAGE_CMD_UNSPEC,
@@ -318,6 +343,9 @@ enum telepage_cmd {
 	TELEPAGE_CMD_EXPORT_ROUND,
 	TELEPAGE_CMD_REGION_TOUCHED,
 	TELEPAGE_CMD_REGION_REPLAY,
+	TELEPAGE_CMD_REGION_SAMPLE,
+	TELEPAGE_CMD_REGION_SAMPLED,
+	TELEPAGE_CMD_EXPORT_ORDER,
 
 	__TELEPAGE_CMD_MAX,
 	TELEPAGE_CMD_MAX = __TELEPAGE_CMD_MAX - 1
@@ -350,6 +378,10 @@ enum {
 	TELEPAGE_A_REGION_ID,		/* u32, higher for younger ones, begins at random */
 	TELEPAGE_A_REGION_LIVE,		/* flag, the source still writes to it */
 	TELEPAGE_A_REGION_RUNS,		/* binary, struct telepage_run, one after the other */
+	TELEPAGE_A_REGION_EVERY,	/* u32, one chunk of so many is sampled; 0: none */
+	TELEPAGE_A_REGION_SEED,		/* u32, which of them */
+	TELEPAGE_A_REGION_SAMPLED,	/* u64, pages in the sample */
+	TELEPAGE_A_REGION_FAULTS,	/* u64, on pages of the sample, since it began */
 
 	__TELEPAGE_A_REGION_MAX,
 	TELEPAGE_A_REGION_MAX = __TELEPAGE_A_REGION_MAX - 1
@@ -379,6 +411,7 @@ enum {
 	TELEPAGE_A_STATS_PREFETCH_CAME,	/* pages that came for it, not in DEMAND */
 	TELEPAGE_A_STATS_PREFETCH_HIT,	/* of those asked for, pages that were then needed */
 	TELEPAGE_A_STATS_PREFETCH_WASTE, /* and pages that were given up untouched */
+	TELEPAGE_A_STATS_SAMPLE_FAULTS,	/* faults on pages of samples: what these cost */
 
 	__TELEPAGE_A_STATS_MAX,
 	TELEPAGE_A_STATS_MAX = __TELEPAGE_A_STATS_MAX - 1
@@ -410,6 +443,9 @@ enum {
 	TELEPAGE_A_EXPORT_ROUND,	/* u32, the live round, from 1 */
 	TELEPAGE_A_EXPORT_BEGUN,	/* flag, the peer has heard of it */
 	TELEPAGE_A_EXPORT_REWRITTEN,	/* u64, pages written to since they were pushed */
+	TELEPAGE_A_EXPORT_RUNS,		/* binary, struct telepage_run, one after the other */
+	TELEPAGE_A_EXPORT_START,	/* u64, runs of the list that came before */
+	TELEPAGE_A_EXPORT_MORE,		/* flag, others follow */
 
 	__TELEPAGE_A_EXPORT_MAX,
 	TELEPAGE_A_EXPORT_MAX = __TELEPAGE_A_EXPORT_MAX - 1
