@@ -153,11 +153,13 @@ json_t *msrc_sample_summary(const struct msrc *m)
 			 (json_int_t)s->pages, "faults", (json_int_t)s->faults);
 }
 
-/* the state between START and STATE */
+/* the state behind START */
 
 static void over(void *arg)
 {
-	msrc_enter(arg, SRC_STATE);
+	struct msrc *m = arg;
+
+	msrc_enter(m, m->warm.on ? SRC_WARM : SRC_STATE);
 }
 
 static void half_over(void *arg)
@@ -174,5 +176,5 @@ void msrc_sample(struct msrc *m)
 	if (m->sample && m->sample->begun)
 		timer_set(&m->timer, m->sample_ms / 2, half_over, m);
 	else
-		msrc_enter(m, SRC_STATE);
+		over(m);
 }
