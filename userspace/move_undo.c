@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "journal.h"
-#include "move_src.h"
+#include "move_plan.h"
 
 #define VM_BACKOFF_MIN	500
 #define VM_BACKOFF_MAX	5000
@@ -391,6 +391,7 @@ void msrc_undo(struct msrc *m, bool tell_peer)
 	qmp_ram_cancel(m->ram_finder);
 	m->ram_finder = NULL;
 	msrc_drop_state(m);
+	msrc_plan_drop(m);
 	unlink(m->state_sock);
 	m->state = SRC_UNDO;
 	/*
