@@ -145,7 +145,7 @@ static int show_json(const struct images_entry *v, size_t n, const struct kept *
 		json_object_set_new(o, "time", e->err ? json_null() : json_integer(e->when));
 		json_object_set_new(o, "index", e->err ? json_null() : json_string(index_state(e)));
 		json_object_set_new(o, "error",
-				    e->err ? json_string(strerror(-e->err)) : json_null());
+				    e->err ? json_string(images_error(e)) : json_null());
 		json_array_append_new(a, o);
 	}
 	return tp_json_print(json_pack("{s:o, s:{s:I, s:o}}", "images", a, "kept",
@@ -177,7 +177,7 @@ static void show(const struct images_entry *v, size_t n)
 		/* that it is missing is said already */
 		snprintf(file, sizeof(file), "%s%s%s", e->path,
 			 e->err && e->err != -ENOENT ? ": " : "",
-			 e->err && e->err != -ENOENT ? strerror(-e->err) : "");
+			 e->err && e->err != -ENOENT ? images_error(e) : "");
 		tp_table_row(&t, (const char *[]){ e->group, e->name, e->kept ? "kept" : "disk",
 						   size, bytes, age, index_state(e), file });
 	}
@@ -359,7 +359,8 @@ static int index_one(const struct images_entry *e)
 	int fd = images_open(e, NULL), err;
 
 	if (fd < 0)
-		return tp_fail("images index: %s: %s", e->path, strerror(-fd));
+		return tp_fail("images index: %s: %s", e->path,
+			       e->malformed ? images_error(e) : strerror(-fd));
 	snprintf(label, sizeof(label), "%s/%s", e->group, e->name);
 	tp_progress_init(&p, stderr, label);
 	p.no_demand = true;

@@ -63,7 +63,7 @@ static int open_image(const char *path, bool kept, struct stat *st)
 int images_open(const struct images_entry *e, struct index **ix)
 {
 	struct stat st;
-	int fd = open_image(e->path, e->kept, &st);
+	int fd = e->malformed ? e->err : open_image(e->path, e->kept, &st);
 
 	if (ix)
 		*ix = fd < 0 ? NULL : index_open(e->index, fd, NULL);
@@ -106,7 +106,14 @@ static int add_entry(struct list *l, const struct images_entry *e)
 	return 0;
 }
 
-/* the path that a registration has, NULL: it is none */
+const char *images_error(const struct images_entry *e)
+{
+	if (e->malformed)
+		return "registers nothing: it has to be a file of one line, an absolute path";
+	return strerror(-e->err);
+}
+
+/* the path that a registration has, NULL: it is none, or gone (errno is ENOENT) */
 static char *read_link(int group, const char *name)
 {
 	int fd = openat(group, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -119,6 +126,7 @@ static char *read_link(int group, const char *name)
 	if (!fstat(fd, &st) && S_ISREG(st.st_mode))
 		n = read(fd, text, sizeof(text) - 1);
 	close(fd);
+	errno = EINVAL;
 	if (n <= 0)
 		return NULL;
 	text[n] = '\0';
@@ -189,7 +197,7 @@ static int one_file(int group, const char *file, void *arg)
 	struct images_entry e = { 0 };
 	struct list *l = arg;
 	struct stat st;
-	int fd, err = 0;
+	int fd = -EINVAL, err = 0;
 
 	e.kept = store_name(file, KEPT_SUFFIX, e.name);
 	if (!e.kept && !store_name(file, LINK_SUFFIX, e.name))
@@ -203,10 +211,14 @@ static int one_file(int group, const char *file, void *arg)
 			return -ENOMEM;
 	} else {
 		e.path = read_link(group, file);
-		if (!e.path)
+		if (!e.path && errno == ENOENT)
 			return 0;
+		e.malformed = !e.path;
+		if (e.malformed && asprintf(&e.path, "%s/%s/%s", l->dir, l->group, file) < 0)
+			return -ENOMEM;
 	}
-	fd = open_image(e.path, e.kept, &st);
+	if (!e.malformed)
+		fd = open_image(e.path, e.kept, &st);
 	if (e.kept) {
 		if (asprintf(&e.index, "%s" INDEX_SUFFIX, e.path) < 0)
 			e.index = NULL;

@@ -37,6 +37,7 @@ struct images_entry {
 	bool kept;			/* else registered */
 	bool indexed;			/* the index is that of the image as it is now */
 	bool stale;			/* there is an index, but not that */
+	bool malformed;			/* NAME.link, which is @path then, registers nothing */
 	int err;			/* the image cannot be had: negative errno, else 0 */
 	uint64_t size;			/* apparent */
 	uint64_t bytes;			/* on disk, that of a kept one with its index */
@@ -45,10 +46,13 @@ struct images_entry {
 
 /*
  * All of @dir, or of @group only, by group and name; what is no image of the store (links, pipes,
- * other names) is passed over. No directory: no images. 0 or a negative errno.
+ * other names) is passed over, but not a NAME.link that is not what it should be: somebody
+ * meant it. No directory: no images. 0 or a negative errno.
  */
 int images_list(const char *dir, const char *group, struct images_entry **v, size_t *n);
 void images_free(struct images_entry *v, size_t n);
+/* of one with an @err: that in words */
+const char *images_error(const struct images_entry *e);
 
 /*
  * The image for reading, a descriptor or a negative errno. @ix (may be NULL): its index, or NULL

@@ -34,10 +34,8 @@ struct import {
 	struct target target;
 	unsigned int bulk;
 	bool push, made_region;
-	struct plan_job job;
-	bool held;			/* for a plan that has not begun */
-	struct greet *plan_greet;
-	struct planner *planner;
+	struct plan_hold hold;
+	struct plan_dial dial;
 	uint32_t export_id;
 	char token[TOKEN_LEN + 1];
 	char who[TLS_WHO_MAX];		/* whose export it is; known once it was reached */
@@ -68,13 +66,8 @@ static struct import *import_new(const char *region)
 
 static void drop_plan(struct import *m)
 {
-	transport_cancel(m->plan_greet);
-	m->plan_greet = NULL;
-	planner_end(m->planner);
-	m->planner = NULL;
-	if (m->held)
-		planner_let_go(&m->job);
-	m->held = false;
+	plan_dial_end(&m->dial);
+	planner_let_go(&m->hold);
 }
 
 static void import_free(struct import *m)
@@ -186,29 +179,31 @@ static void failed(struct import *m, const char *words)
 
 /* the plan: what of the region is here already */
 
-static void plan_ended(json_t *report, void *arg)
+static void plan_over(void *arg)
+{
+	drop_plan(arg);
+}
+
+static void plan_ended(json_t *report, bool broken, void *arg)
 {
 	struct import *m = arg;
 
 	(void)report;
-	m->planner = NULL;
+	if (broken)
+		plan_dial_again(&m->dial);
+	else
+		drop_plan(m);
 }
 
-static void plan_connected(int fd, const char *addr, const char *who, const char *err, void *arg)
+static void plan_reached(int fd, void *arg)
 {
 	struct import *m = arg;
 
-	(void)addr;
-	m->plan_greet = NULL;
-	fd = planner_connected(fd, who, m->who, &err);
-	if (fd < 0) {
-		note("import %s: no plan: %s", m->region, err);
-		drop_plan(m);
-		return;
-	}
-	m->held = false;		/* the planner's from here */
-	m->planner = planner_receive(fd, &m->job, plan_ended, m);
+	if (!planner_receive(&m->hold, fd, plan_ended, m))
+		plan_dial_again(&m->dial);
 }
+
+static const struct plan_dial_ops plan_ops = { .reached = plan_reached, .over = plan_over };
 
 /* LANES */
 
@@ -235,8 +230,8 @@ static void lanes_changed(struct plink *l, void *arg)
 	note("import %s: from %s of %s", m->region, m->export, m->target.host);
 	workingset_begin(m->region);
 	m->state = IMP_FILL;
-	if (m->held)
-		m->plan_greet = planner_connect(&m->target, m->token, plan_connected, m);
+	if (m->hold.held)
+		plan_dial_begin(&m->dial, m->link, &plan_ops, m);
 	peer_close(m->peer);
 	m->peer = NULL;
 	watchers_tell(&m->watchers, json_pack("{s:o}", "importing", summary(m, "filling")));
@@ -294,8 +289,9 @@ static void opened(json_t *msg, const char *err, void *arg)
 		failed(m, words);
 		return;
 	}
-	plan_region(&m->job, m->region, size);
-	m->held = json_is_true(json_object_get(msg, "plan")) && planner_hold(&m->job);
+	plan_region(&m->hold.job, m->region, size);
+	if (json_is_true(json_object_get(msg, "plan")))
+		planner_hold(&m->hold);
 	m->state = IMP_LANES;
 	tell_state(m);
 	m->link->changed = lanes_changed;
@@ -417,8 +413,8 @@ const char *import_begin(const struct import_request *req, struct conn *watcher)
 	m->target = req->target;
 	m->bulk = req->bulk;
 	m->push = req->push;
-	plan_group(&m->job, req->group, req->region);
-	m->job.alone = req->uffd;
+	plan_group(&m->hold.job, req->group, req->region);
+	m->hold.job.alone = req->uffd;
 	watchers_add(&m->watchers, watcher);
 	tell_state(m);
 	m->peer = peer_connect(&m->target, &peer_ops, m);

@@ -71,7 +71,7 @@ static void tell_missing(const struct images_entry *e)
 {
 	if (has_failed(e))
 		return;
-	note("image %s/%s: %s: %s", e->group, e->name, e->path, strerror(-e->err));
+	note("image %s/%s: %s: %s", e->group, e->name, e->path, images_error(e));
 	remember(e);
 }
 

@@ -59,10 +59,9 @@ struct mdst {
 
 	bool live;			/* the source pushes while the VM runs there */
 	bool full;			/* loaded is only what has all its pages, too */
-	struct plan_job plan;
-	bool held;			/* for a plan that has not begun */
+	struct plan_hold plan;
+	struct plan_wait plan_wait;	/* for the source to begin one */
 	bool made_group;		/* the file of that name in @vm_dir */
-	struct planner *planner;
 
 	struct {
 		struct guest_page *page;	/* what the source has named, its order */

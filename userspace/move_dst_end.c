@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "journal.h"
-#include "move_dst.h"
+#include "move_plan.h"
 
 #define CMD_MS		10000
 #define PROGRESS_MS	200
@@ -27,6 +27,7 @@ void mdst_watch_fill(void *arg)
 	if (complete) {
 		m->state = DST_COMPLETE;
 		mdst_journal(m);
+		mdst_plan_complete(m);
 		if (m->link)
 			m->link->closing = true;
 		note("move %.8s of %s: %s", m->id, m->vm,

@@ -129,7 +129,7 @@ static void look(void *arg)
 		return;
 	}
 	/* What the peer wants it says a moment after it has heard of the round. */
-	if (!s.begun || s.wanted || !planner_looked(m->planner) || m->plan_greet)
+	if (!s.begun || s.wanted || msrc_plan_looks(m))
 		m->live.quiet = 0;
 	else if (m->live.quiet++) {
 		if (!pays(m, &s)) {

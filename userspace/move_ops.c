@@ -312,6 +312,7 @@ void op_released(struct peer *p, json_int_t id, json_t *msg)
 		return;
 	} else if (!m->releasing) {
 		m->releasing = true;
+		mdst_plan_drop(m);
 		for (i = 0; i < m->nr; i++)
 			planner_remember(m->region[i].name,
 					 json_array_get(json_object_get(msg, "kept"), i));

@@ -8,6 +8,8 @@
 #include "file.h"
 #include "move_plan.h"
 
+#define COMPLETE_MS	10000		/* for a plan to end when no page is missing any more */
+
 /* --- the source ---------------------------------------------------------------- */
 
 /* the first line of the file `group` in the VM's directory, beside `args`; "": there is none */
@@ -44,11 +46,35 @@ void msrc_plan_ask(struct msrc *m, json_t *prepare)
 		json_object_set_new(prepare, "group", json_string(m->group));
 }
 
-static void plan_ended(json_t *report, void *arg)
+static void plan_ended(json_t *report, bool broken, void *arg);
+
+/* by who has planned, else by one that only does that; not as long as a plan is to come */
+static void keep_now(struct msrc *m)
+{
+	struct plan_job job;
+
+	if (!m->planner && !plan_dial_goes_on(&m->dial)) {
+		make_job(m, &job);
+		m->planner = planner_send(-1, &job, true, plan_ended, m);
+	}
+	if (m->planner)
+		planner_keep(m->planner);
+}
+
+static void plan_ended(json_t *report, bool broken, void *arg)
 {
 	struct msrc *m = arg;
 
 	m->planner = NULL;
+	if (broken && m->state <= SRC_FILL) {
+		plan_dial_again(&m->dial);
+		return;
+	}
+	if (broken && m->keep_due)
+		keep_now(m);
+	if (m->planner)
+		return;
+	m->keep_due = false;
 	m->kept = json_incref(json_object_get(report, "kept"));
 	if (m->keep_waits) {
 		m->keep_waits = false;
@@ -57,25 +83,32 @@ static void plan_ended(json_t *report, void *arg)
 	}
 }
 
-static void plan_connected(int fd, const char *addr, const char *who, const char *err, void *arg)
+static void plan_reached(int fd, void *arg)
 {
 	struct msrc *m = arg;
 	struct plan_job job;
 
-	(void)addr;
-	m->plan_greet = NULL;
-	fd = planner_connected(fd, who, m->who, &err);
-	if (fd < 0) {
-		msrc_note(m, "no plan: %s", err);
-		return;
-	}
 	make_job(m, &job);
 	m->planner = planner_send(fd, &job, agent.keep_images, plan_ended, m);
+	if (!m->planner)
+		plan_dial_again(&m->dial);
+	else if (m->keep_due)
+		planner_keep(m->planner);
 }
+
+static void plan_over(void *arg)
+{
+	struct msrc *m = arg;
+
+	if (m->keep_due)
+		keep_now(m);
+}
+
+static const struct plan_dial_ops plan_ops = { .reached = plan_reached, .over = plan_over };
 
 void msrc_plan_begin(struct msrc *m)
 {
-	m->plan_greet = planner_connect(&m->target, m->link->token, plan_connected, m);
+	plan_dial_begin(&m->dial, m->link, &plan_ops, m);
 }
 
 void msrc_plan_frozen(struct msrc *m)
@@ -83,32 +116,34 @@ void msrc_plan_frozen(struct msrc *m)
 	planner_frozen(m->planner);
 }
 
+bool msrc_plan_looks(const struct msrc *m)
+{
+	return !planner_looked(m->planner) || plan_dial_pending(&m->dial);
+}
+
 void msrc_plan_keep(struct msrc *m)
 {
-	struct plan_job job;
-
 	if (!agent.keep_images)
 		return;
-	make_job(m, &job);
-	if (!m->planner)
-		m->planner = planner_send(-1, &job, true, plan_ended, m);
-	if (m->planner)
-		planner_keep(m->planner);
+	m->keep_due = true;
+	keep_now(m);
 }
 
 bool msrc_plan_waits(struct msrc *m)
 {
+	plan_dial_end(&m->dial);
 	/* a plan that goes on has nobody at the other end who needs it */
 	if (m->planner && (!agent.keep_images || m->abandoned))
 		msrc_plan_drop(m);
+	if (m->keep_due && !m->abandoned)
+		keep_now(m);
 	m->keep_waits = m->planner;
 	return m->keep_waits;
 }
 
 void msrc_plan_drop(struct msrc *m)
 {
-	transport_cancel(m->plan_greet);
-	m->plan_greet = NULL;
+	plan_dial_end(&m->dial);
 	planner_end(m->planner);
 	m->planner = NULL;
 	m->keep_waits = false;
@@ -116,57 +151,91 @@ void msrc_plan_drop(struct msrc *m)
 
 /* --- the destination -------------------------------------------------------------- */
 
+/* no plan is to come any more */
+static void late(void *arg)
+{
+	struct mdst *m = arg;
+
+	planner_let_go(&m->plan);
+}
+
+/* With @full the VM stands still until it has all of its memory: then nothing is held back. */
+static bool may_come(const struct mdst *m)
+{
+	return m->plan.held && m->state < DST_COMPLETE && !(m->full && m->state >= DST_LOADING);
+}
+
+static void wait_or_let_go(struct mdst *m)
+{
+	if (may_come(m))
+		plan_wait_begin(&m->plan_wait, m->link, late, m);
+	else
+		planner_let_go(&m->plan);
+}
+
 bool mdst_plan_prepare(struct mdst *m, json_t *prepare)
 {
 	const char *group = json_string_value(json_object_get(prepare, "group"));
+	struct plan_job *job = &m->plan.job;
 	char *path;
 
-	plan_group(&m->plan, group, m->vm);
+	plan_group(job, group, m->vm);
 	for (unsigned int i = 0; i < m->nr; i++)
-		plan_region(&m->plan, m->region[i].name, m->region[i].size);
-	if (m->plan.common) {
+		plan_region(job, m->region[i].name, m->region[i].size);
+	if (job->common) {
 		/* when it moves on it is of the same group */
 		path = xasprintf("%s/group", m->vm_dir);
 		m->made_group = access(path, F_OK) && !file_replace(path, group, 0600);
 		free(path);
 	}
-	m->held = json_is_true(json_object_get(prepare, "plan")) && planner_hold(&m->plan);
-	return m->held;
+	if (json_is_true(json_object_get(prepare, "plan")) && planner_hold(&m->plan))
+		wait_or_let_go(m);
+	return m->plan.held;
 }
 
-static void received(json_t *report, void *arg)
+static void received(json_t *report, bool broken, void *arg)
 {
 	struct mdst *m = arg;
 
 	(void)report;
-	m->planner = NULL;
+	if (broken)
+		wait_or_let_go(m);
+	else
+		planner_let_go(&m->plan);
 }
 
 void move_dst_accept_plan(int fd, struct plink *l)
 {
 	struct mdst *m = l->move[0] ? mdst_find(l->move) : NULL;
-	bool wanted = m && m->link == l && m->held && m->state < DST_LOADING;
+	const char *refusal = "no move waits for a plan here";
 
-	if (!wanted) {
-		planner_accept(fd, "no move waits for a plan here");
+	if (m && m->link == l && may_come(m))
+		refusal = planner_refuses(m->plan.planner, m->plan.begun);
+	if (!planner_accept(fd, refusal))
 		return;
-	}
-	if (!planner_accept(fd, NULL))
-		return;
-	m->held = false;		/* the planner's from here */
-	m->planner = planner_receive(fd, &m->plan, received, m);
+	plan_wait_end(&m->plan_wait);
+	if (!planner_receive(&m->plan, fd, received, m))
+		wait_or_let_go(m);
 }
 
 void mdst_plan_load(struct mdst *m)
 {
-	if (m->held)
+	if (!m->plan.planner && !may_come(m))
+		mdst_plan_drop(m);
+}
+
+void mdst_plan_complete(struct mdst *m)
+{
+	plan_wait_end(&m->plan_wait);
+	/* one that goes on may end, for the source keeps its digests */
+	if (m->plan.planner)
+		timer_set(&m->plan_wait.timer, COMPLETE_MS, late, m);
+	else
 		planner_let_go(&m->plan);
-	m->held = false;
 }
 
 void mdst_plan_drop(struct mdst *m)
 {
-	mdst_plan_load(m);
-	planner_end(m->planner);
-	m->planner = NULL;
+	plan_wait_end(&m->plan_wait);
+	planner_let_go(&m->plan);
 }

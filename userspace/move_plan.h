@@ -15,6 +15,8 @@
 void msrc_plan_ask(struct msrc *m, json_t *prepare);
 void msrc_plan_begin(struct msrc *m);
 void msrc_plan_frozen(struct msrc *m);
+/* is there something that it will want, but does not know of yet? */
+bool msrc_plan_looks(const struct msrc *m);
 void msrc_plan_keep(struct msrc *m);	/* it runs there: images may be kept */
 /* is one being written still? Then msrc_release() is called when it is there */
 bool msrc_plan_waits(struct msrc *m);
@@ -22,7 +24,8 @@ void msrc_plan_drop(struct msrc *m);
 
 /* the destination: holds its regions if that is of use, and says so */
 bool mdst_plan_prepare(struct mdst *m, json_t *prepare);
-void mdst_plan_load(struct mdst *m);	/* a plan that has not begun by now is none */
+void mdst_plan_load(struct mdst *m);	/* the source's VM has stopped */
+void mdst_plan_complete(struct mdst *m);	/* all pages are there: no plan is begun any more */
 void mdst_plan_drop(struct mdst *m);
 
 #endif /* TELEPAGE_MOVE_PLAN_H */

@@ -88,9 +88,10 @@ struct msrc {
 
 	char group[TELEPAGE_NAME_MAX + 1];	/* whose files may have its pages; "": its own */
 	bool plans;			/* the destination looks for what it has already */
-	struct greet *plan_greet;
+	struct plan_dial dial;		/* the plan's connection, as long as one is to be made */
 	struct planner *planner;
 	json_t *kept;			/* sums of images of the regions, for who has them now */
+	bool keep_due;			/* images are to be kept and are not yet */
 	bool keep_waits;		/* an image is written, then all is let go of */
 
 	struct peer *peer;

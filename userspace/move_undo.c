@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "journal.h"
-#include "move_src.h"
+#include "move_plan.h"
 
 #define VM_BACKOFF_MIN	500
 #define VM_BACKOFF_MAX	5000
@@ -392,6 +392,7 @@ void msrc_undo(struct msrc *m, bool tell_peer)
 	m->ram_finder = NULL;
 	msrc_drop_state(m);
 	msrc_sample_drop(m);
+	msrc_plan_drop(m);
 	unlink(m->state_sock);
 	m->state = SRC_UNDO;
 	msrc_warm_end(m);

@@ -9,10 +9,31 @@
 #include "plan_wire.h"
 #include "planner.h"
 
+/*
+ * What plans of one job have done, kept for the one that comes when they broke off. Shared
+ * memory: a worker may die at any time, so it writes down what it has told the module
+ * behind that; what it takes back, before.
+ */
+struct plan_seen {
+	size_t len;			/* of all of it */
+	bool ready;			/* what was found is used */
+	uint64_t planned[MOVE_REGIONS_MAX];
+	size_t first[MOVE_REGIONS_MAX];	/* bit of the region's first page */
+	uint8_t has[];			/* a bit for each page that was given a file */
+};
+
+struct plan_seen *plan_seen_new(const struct plan_job *job);	/* NULL: no memory */
+void plan_seen_free(struct plan_seen *s);	/* NULL is fine */
+void plan_seen_put(struct plan_seen *s, unsigned int region, uint64_t first, uint64_t count,
+		   bool has);
+bool plan_seen_has(const struct plan_seen *s, unsigned int region, uint64_t page);
+
 /* what a worker is told when it is forked */
 struct plan_work {
 	struct plan_job job;
 	int fd;				/* to the other worker, or -1 */
+	struct plan_seen *seen;		/* the destination's, */
+	bool again;			/* and what an earlier plan has written there */
 };
 
 int plan_send_main(int ctl, void *work);

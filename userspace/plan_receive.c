@@ -28,13 +28,12 @@ struct found {
 
 struct receiver {
 	const struct plan_job *job;
-	int ctl;
 	struct tp_nl *nl;
 	struct plan_wire wire;
 	struct plan_finder *finder;
 	uint64_t pages[MOVE_REGIONS_MAX];
 	uint64_t looked[MOVE_REGIONS_MAX];	/* pages before it were looked for */
-	uint64_t planned[MOVE_REGIONS_MAX];	/* and that was told to the module */
+	struct plan_seen *seen;		/* what the module was told */
 	bool over[MOVE_REGIONS_MAX];	/* it is complete: nothing more to find */
 	bool fenced, looked_all;
 	/* the digests of regions whose image is here still, else NULL, and where it is */
@@ -103,7 +102,10 @@ static int look_for(struct receiver *v, const uint8_t *body, size_t len)
 		if (end - prefix < PLAN_PREFIX)
 			return -EPROTO;
 		plan_finder_add(v->finder, h.region, h.first + i, prefix);
-		if (plan_find(v->finder, h.region, h.first + i, prefix, last, &place)) {
+		/* one that has a file already, maybe by a plan before this one, keeps it */
+		if (plan_seen_has(v->seen, h.region, h.first + i)) {
+			last = NULL;
+		} else if (plan_find(v->finder, h.region, h.first + i, prefix, last, &place)) {
 			found_page(v, h.region, h.first + i, &place);
 			last = &place;
 		} else {
@@ -162,8 +164,10 @@ static int load(struct receiver *v, const struct found *q, size_t nr)
 	}
 	if (err == -EBUSY)
 		v->over[q->region] = true;
-	for (size_t i = 0; i < nr && !err; i++)
+	for (size_t i = 0; i < nr && !err; i++) {
 		v->found[plan_file_kind(v->finder, q->file)] += q[i].count;
+		plan_seen_put(v->seen, q[i].region, q[i].first, q[i].count, true);
+	}
 	v->runs += err ? 0 : nr;
 	return err == -EBUSY || err == -EEXIST || err == -EINVAL ? 0 : err;
 }
@@ -223,7 +227,10 @@ static int queue(struct receiver *v, const struct run *run, uint64_t from, uint6
 	return 0;
 }
 
-/* of the pages that are what we have the digest of, or whose digest we did not have */
+/*
+ * of the pages that are what we have the digest of, or whose digest we did not have; one
+ * that has a file already keeps it
+ */
 static int load_matching(struct receiver *v, const struct run *run, const digest_t *theirs)
 {
 	uint64_t i, from;
@@ -232,6 +239,7 @@ static int load_matching(struct receiver *v, const struct run *run, const digest
 	for (i = 0; i < run->count && !err; i++) {
 		for (from = i; i < run->count; i++)
 			if (digest_is_zero(theirs[i]) ||
+			    plan_seen_has(v->seen, run->region, run->first + i) ||
 			    (run->known &&
 			     memcmp(theirs[i], run->known[i], sizeof(digest_t)) != 0))
 				break;
@@ -265,12 +273,13 @@ static int tell_planned(struct receiver *v)
 	for (unsigned int i = 0; i < v->job->nr; i++) {
 		int err;
 
-		if (v->planned[i] == v->looked[i])
+		/* a plan before this one may have come further */
+		if (v->looked[i] <= v->seen->planned[i])
 			continue;
 		err = tp_plan_planned(v->nl, v->job->region[i].name, v->looked[i]);
 		if (err)
 			return err;
-		v->planned[i] = v->looked[i];
+		v->seen->planned[i] = v->looked[i];
 	}
 	return 0;
 }
@@ -354,8 +363,10 @@ static int drop(struct receiver *v, const uint8_t *body, size_t len)
 		return -EPROTO;
 	}
 	e = xcalloc(l.nr + 1, sizeof(*e));
-	for (uint32_t i = 0; i < l.nr; i++)
+	for (uint32_t i = 0; i < l.nr; i++) {
 		e[i] = (struct tp_extent){ .start = runs[i].first, .count = runs[i].count };
+		plan_seen_put(v->seen, l.region, runs[i].first, runs[i].count, false);
+	}
 	err = tp_plan_drop(v->nl, v->job->region[l.region].name, e, l.nr);
 	free(e);
 	free(runs);
@@ -369,10 +380,37 @@ static int fence(struct receiver *v)
 	if (v->fenced)
 		return -EPROTO;
 	v->fenced = true;
-	for (unsigned int i = 0; i < v->job->nr && !err; i++)
+	for (unsigned int i = 0; i < v->job->nr && !err; i++) {
 		err = tp_plan_ready(v->nl, v->job->region[i].name);
+		/* not held: a plan before this one has said it */
+		if (err == -EINVAL)
+			err = 0;
+	}
 	if (!err)
-		worker_say(v->ctl, json_pack("{s:b}", "ready", true));
+		v->seen->ready = true;
+	return err;
+}
+
+/* --- a plan after one that broke off ------------------------------------------------------- */
+
+/*
+ * Before the fence what was found may have been written to since, and who knew that is gone.
+ * Nothing is offered before anything is dropped, or all of it would be.
+ */
+static int start_over(struct receiver *v)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < v->job->nr && !err; i++) {
+		const char *name = v->job->region[i].name;
+		const struct tp_extent all = { .count = v->pages[i] };
+
+		v->seen->planned[i] = 0;
+		plan_seen_put(v->seen, i, 0, v->pages[i], false);
+		err = tp_plan_planned(v->nl, name, 0);
+		if (!err)
+			err = tp_plan_drop(v->nl, name, &all, 1);
+	}
 	return err;
 }
 
@@ -420,7 +458,8 @@ static int converse(struct receiver *v)
 			err = their_turn_ends(v);
 			break;
 		case PLAN_DONE:
-			return v->fenced ? 0 : -EPROTO;
+			/* before the fence: it cannot go on */
+			return v->fenced ? 0 : -ECANCELED;
 		default:
 			err = -EPROTO;
 		}
@@ -432,7 +471,7 @@ static int converse(struct receiver *v)
 int plan_receive_main(int ctl, void *work)
 {
 	const struct plan_work *w = work;
-	struct receiver v = { .job = &w->job, .ctl = ctl };
+	struct receiver v = { .job = &w->job, .seen = w->seen };
 	uint64_t begun = now_ms();
 	int err = tp_nl_open(&v.nl);
 
@@ -441,12 +480,15 @@ int plan_receive_main(int ctl, void *work)
 	v.queue = xcalloc(FOUND_MAX, sizeof(*v.queue));
 	v.digests = xcalloc(DIGESTS_MAX, sizeof(*v.digests));
 	plan_wire_init(&v.wire, w->fd);
+	if (!err && w->again && !v.seen->ready)
+		err = start_over(&v);
 	if (!err) {
 		v.finder = plan_finder_new(&w->job, v.nl);
 		err = converse(&v);
 	}
-	worker_say(ctl, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	worker_say(ctl, json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"side", "destination", "error", err ? strerror(-err) : "",
+		"broken", err && v.wire.broken,
 		"named", (json_int_t)v.named, "zero", (json_int_t)v.zero,
 		"kept", (json_int_t)v.found[PLAN_KEPT], "disk", (json_int_t)v.found[PLAN_DISK],
 		"shared", (json_int_t)v.found[PLAN_SHARED], "extents", (json_int_t)v.runs,

@@ -390,10 +390,11 @@ static int wait_for_fence(struct sender *s)
 	}
 	if (poll(p, 2, LOOK_MS) < 0 && errno != EINTR)
 		return -errno;
-	/* it is our turn: what comes is the end */
-	if (p[1].revents)
-		return -ECONNRESET;
-	return worker_heard(s->ctl, false) < 0 ? -EPIPE : 0;
+	/* it is our turn: what comes is the end, of it, or of our agent, which may come again */
+	if (!p[1].revents && worker_heard(s->ctl, false) >= 0)
+		return 0;
+	s->wire.broken = true;
+	return p[1].revents ? -ECONNRESET : -EPIPE;
 }
 
 /* do they have what a region came with? Then that is said before anything is hashed */
@@ -554,6 +555,19 @@ static void keep_all(struct sender *s, bool planned)
 	worker_say(s->ctl, json_pack("{s:o, s:o*}", "kept", kept, "error", why));
 }
 
+/* another plan would end like this: the other side need not wait for it */
+static void give_up(struct sender *s)
+{
+	const struct timeval soon = { .tv_sec = 1 };
+
+	/* maybe it does not listen */
+	setsockopt(s->wire.fd, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon));
+	s->wire.out_len = 0;
+	plan_put(&s->wire, PLAN_DONE, NULL, 0, NULL, 0);
+	plan_end_turn(&s->wire);
+	s->wire.broken = false;
+}
+
 int plan_send_main(int ctl, void *work)
 {
 	const struct plan_work *w = work;
@@ -566,10 +580,13 @@ int plan_send_main(int ctl, void *work)
 		err = begin(&s);
 	if (!err && w->fd >= 0)
 		err = converse(&s);
+	if (err && !s.wire.broken && w->fd >= 0)
+		give_up(&s);
 	if (w->fd >= 0)
 		shutdown(w->fd, SHUT_WR);
-	worker_say(ctl, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "side", "source",
-		"error", err ? strerror(-err) : "", "named", (json_int_t)s.named,
+	worker_say(ctl, json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"side", "source", "error", err ? strerror(-err) : "",
+		"broken", err && s.wire.broken, "named", (json_int_t)s.named,
 		"unchanged", (json_int_t)s.unchanged, "stale", (json_int_t)s.stale_pages,
 		"again", (json_int_t)s.again,
 		"sent_bytes", (json_int_t)s.wire.sent, "received_bytes", (json_int_t)s.wire.got,

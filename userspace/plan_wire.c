@@ -55,6 +55,12 @@ void plan_put(struct plan_wire *w, enum plan_msg type, const void *head, size_t 
 	append(w, body, len);
 }
 
+static int broken(struct plan_wire *w, int err)
+{
+	w->broken = true;
+	return err;
+}
+
 int plan_end_turn(struct plan_wire *w)
 {
 	size_t done = 0;
@@ -66,7 +72,7 @@ int plan_end_turn(struct plan_wire *w)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n ? -errno : -EPIPE;
+			return broken(w, n ? -errno : -EPIPE);
 		done += n;
 	}
 	w->sent += w->out_len;
@@ -84,7 +90,7 @@ static int get_all(struct plan_wire *w, void *buf, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n ? -errno : -ECONNRESET;
+			return broken(w, n ? -errno : -ECONNRESET);
 		done += n;
 	}
 	w->got += len;

@@ -55,6 +55,7 @@ struct plan_wire {
 	uint8_t *in;			/* the message that has come */
 	size_t in_size;
 	uint64_t sent, got;		/* bytes */
+	bool broken;			/* the connection has failed, not what was said over it */
 };
 
 void plan_wire_init(struct plan_wire *w, int fd);

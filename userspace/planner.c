@@ -13,8 +13,8 @@
 struct planner {
 	struct worker *worker;
 	struct plan_job job;
-	bool receives;
-	bool ready;			/* what it has found is used */
+	struct plan_hold *hold;		/* the destination's, else NULL */
+	bool plans;			/* else it only keeps images */
 	bool looked;			/* at all there is, until the fence */
 	bool keeps, told_to;		/* images; told now, or when the plan has ended */
 	json_t *report;
@@ -36,7 +36,7 @@ void plan_region(struct plan_job *job, const char *name, uint64_t bytes)
 	job->region[job->nr++].pages = bytes / TELEPAGE_PAGE_SIZE;
 }
 
-void planner_let_go(const struct plan_job *job)
+static void let_go(const struct plan_job *job)
 {
 	/* one that was not held, is complete or was deleted waits for nothing either */
 	for (unsigned int i = 0; i < job->nr; i++)
@@ -53,8 +53,9 @@ static void forget(const struct plan_job *job)
 	}
 }
 
-bool planner_hold(const struct plan_job *job)
+bool planner_hold(struct plan_hold *h)
 {
+	const struct plan_job *job = &h->job;
 	struct images_entry *v = NULL;
 	/* of several VMs those to come will find it, even if there is nothing to be found yet */
 	bool useful = job->common;
@@ -66,23 +67,36 @@ bool planner_hold(const struct plan_job *job)
 	images_free(v, n);
 	if (!useful)
 		return false;
+	h->seen = plan_seen_new(job);
+	if (!h->seen)
+		return false;
+	h->held = true;
 	for (i = 0; i < job->nr; i++)
 		if (tp_plan_hold(agent.nl, job->region[i].name)) {
 			note("region %s: its plan is given up: %s", job->region[i].name,
 			     tp_nl_error(agent.nl));
-			planner_let_go(job);
+			planner_let_go(h);
 			return false;
 		}
 	return true;
 }
 
+void planner_let_go(struct plan_hold *h)
+{
+	if (!h->held)
+		return;
+	planner_end(h->planner);
+	h->planner = NULL;
+	if (!h->seen->ready)
+		forget(&h->job);
+	let_go(&h->job);
+	plan_seen_free(h->seen);
+	h->seen = NULL;
+	h->held = false;
+}
+
 static void planner_free(struct planner *p)
 {
-	if (p->receives) {
-		if (!p->ready)
-			forget(&p->job);
-		planner_let_go(&p->job);
-	}
 	json_decref(p->report);
 	loop_free(p);
 }
@@ -97,14 +111,21 @@ static void tell_report(struct planner *p)
 	free(text);
 }
 
+static void over(struct planner *p, json_t *report, bool broken)
+{
+	if (p->hold)
+		p->hold->planner = NULL;
+	p->fn(report, broken, p->arg);
+	planner_free(p);
+}
+
 static void finished(struct planner *p)
 {
 	const char *error = json_string_value(json_object_get(p->report, "error"));
-	json_t *report = error && *error ? NULL : p->report;
 
 	worker_kill(p->worker);
-	p->fn(report, p->arg);
-	planner_free(p);
+	over(p, error && *error ? NULL : p->report,
+	     json_is_true(json_object_get(p->report, "broken")));
 }
 
 static void line(struct worker *w, json_t *msg, void *arg)
@@ -112,10 +133,6 @@ static void line(struct worker *w, json_t *msg, void *arg)
 	struct planner *p = arg;
 
 	(void)w;
-	if (json_object_get(msg, "ready")) {
-		p->ready = true;
-		return;
-	}
 	if (json_object_get(msg, "looked")) {
 		p->looked = true;
 		return;
@@ -123,10 +140,11 @@ static void line(struct worker *w, json_t *msg, void *arg)
 	if (!p->report) {
 		p->report = json_incref(msg);
 		tell_report(p);
-		if (p->told_to)
-			worker_tell(p->worker, 'K');
-		if (!p->keeps)
+		/* another plan may come, whose digests an image is kept with */
+		if (!p->keeps || json_is_true(json_object_get(msg, "broken")))
 			finished(p);
+		else if (p->told_to)
+			worker_tell(p->worker, 'K');
 		return;
 	}
 	json_decref(p->report);
@@ -143,8 +161,7 @@ static void ended(struct worker *w, int status, void *arg)
 
 	(void)w;
 	note("plan of %s: its worker died (%d)", p->job.region[0].name, status);
-	p->fn(NULL, p->arg);
-	planner_free(p);
+	over(p, NULL, p->plans && !p->report);
 }
 
 static const struct worker_ops send_ops = {
@@ -155,20 +172,25 @@ static const struct worker_ops receive_ops = {
 	.name = "telepage-plan", .main = plan_receive_main, .line = line, .ended = ended,
 };
 
-static struct planner *start(int fd, const struct plan_job *job, bool receives, bool keeps,
-			     planner_fn fn, void *arg)
+static struct planner *start(int fd, const struct plan_job *job, struct plan_hold *hold,
+			     bool keeps, planner_fn fn, void *arg)
 {
 	struct plan_work work = { .job = *job, .fd = fd };
 	struct planner *p = xcalloc(1, sizeof(*p));
 
 	if (fd >= 0)
 		fcntl(fd, F_SETFL, 0);		/* the worker may wait */
+	if (hold) {
+		work.seen = hold->seen;
+		work.again = hold->begun++;
+	}
 	p->job = *job;
-	p->receives = receives;
+	p->hold = hold;
+	p->plans = fd >= 0;
 	p->keeps = keeps;
 	p->fn = fn;
 	p->arg = arg;
-	p->worker = worker_start(receives ? &receive_ops : &send_ops, &work, fd, p);
+	p->worker = worker_start(hold ? &receive_ops : &send_ops, &work, fd, p);
 	if (!p->worker)
 		note("plan of %s: no worker: %s", job->region[0].name, strerror(errno));
 	if (fd >= 0)
@@ -179,32 +201,27 @@ static struct planner *start(int fd, const struct plan_job *job, bool receives, 
 	return NULL;
 }
 
-struct planner *planner_receive(int fd, const struct plan_job *job, planner_fn fn, void *arg)
+bool planner_receive(struct plan_hold *h, int fd, planner_fn fn, void *arg)
 {
-	return start(fd, job, true, false, fn, arg);
+	h->planner = start(fd, &h->job, h, false, fn, arg);
+	return h->planner;
 }
 
 struct planner *planner_send(int fd, const struct plan_job *job, bool keeps, planner_fn fn,
 			     void *arg)
 {
-	return start(fd, job, false, keeps, fn, arg);
+	return start(fd, job, NULL, keeps, fn, arg);
 }
 
-struct greet *planner_connect(const struct target *t, const char *token, connect_fn fn, void *arg)
+const char *planner_refuses(struct planner *p, unsigned int begun)
 {
-	json_t *first = transport_hello("plan");
-
-	json_object_set_new(first, "link", json_string(token));
-	return transport_connect(t, first, fn, arg);
-}
-
-int planner_connected(int fd, const char *who, const char *wanted, const char **err)
-{
-	if (fd < 0 || !strcmp(who, wanted))
-		return fd;
-	close(fd);
-	*err = "somebody else answers";
-	return -1;
+	if (begun >= PLAN_TRIES)
+		return "it was planned often enough";
+	if (!p)
+		return NULL;
+	/* the other side has given it up; until it is dead it may still tell the module */
+	worker_stop(p->worker);
+	return "the plan before is being ended";
 }
 
 bool planner_accept(int fd, const char *refusal)

@@ -2,9 +2,10 @@
 /*
  * planner.h - what need not cross the link, as the agent sees it (Documentation/plan.md)
  *
- * planner.c starts the workers; plan_send.c and plan_receive.c are what they do,
- * plan_wire.c how they talk, plan_find.c where pages are, plan_table.c what regions have,
- * plan_keep.c images that stay when a VM leaves.
+ * planner.c starts the workers, plan_again.c those that come after one that broke off;
+ * plan_send.c and plan_receive.c are what they do, plan_wire.c how they talk, plan_find.c
+ * where pages are, plan_table.c what regions have, plan_keep.c images that stay when a VM
+ * leaves.
  */
 #ifndef TELEPAGE_PLANNER_H
 #define TELEPAGE_PLANNER_H
@@ -29,29 +30,48 @@ struct plan_job {
 void plan_group(struct plan_job *job, const char *group, const char *otherwise);
 void plan_region(struct plan_job *job, const char *name, uint64_t bytes);
 
-/* @report: what came of it, borrowed; NULL: it came to nothing. The planner is gone then */
-typedef void (*planner_fn)(json_t *report, void *arg);
+/* plans of one job that may be begun: who lets one break off each time gets no more */
+#define PLAN_TRIES	8
+
+/*
+ * @report: what came of it, borrowed; NULL: it came to nothing. @broken: its connection
+ * was lost or its worker died, so another one may come to its end. The planner is gone then.
+ */
+typedef void (*planner_fn)(json_t *report, bool broken, void *arg);
+
+struct plan_seen;
+
+/*
+ * A destination's regions, which are held from before they import until no plan is to come
+ * any more. Zeroed, but for @job, it holds nothing.
+ */
+struct plan_hold {
+	struct plan_job job;
+	bool held;
+	unsigned int begun;		/* plans */
+	struct plan_seen *seen;		/* what they have done so far */
+	struct planner *planner;	/* the one that goes on */
+};
 
 /* is there anything here that could have pages of it? Then its regions are held */
-bool planner_hold(const struct plan_job *job);
-/* nothing is held any more: for who has held and cannot plan after all */
-void planner_let_go(const struct plan_job *job);
+bool planner_hold(struct plan_hold *h);
+/* no plan is to come: what none has found comes from the peer. Ends one that goes on */
+void planner_let_go(struct plan_hold *h);
 
-/* takes over @fd. NULL: no worker could be started; that was told */
-struct planner *planner_receive(int fd, const struct plan_job *job, planner_fn fn, void *arg);
+/* takes over @fd; false: no worker could be started, which was told */
+bool planner_receive(struct plan_hold *h, int fd, planner_fn fn, void *arg);
 /*
- * The other side. With @keeps it stays after its plan, of which @fn is not told, until
- * planner_keep() or planner_end(). @fd -1: no plan is made, it is there to keep images.
+ * The other side; NULL: as above. With @keeps it stays after its plan, of which @fn is not
+ * told unless it is @broken, until planner_keep() or planner_end(). @fd -1: no plan is made,
+ * it is there to keep images.
  */
 struct planner *planner_send(int fd, const struct plan_job *job, bool keeps, planner_fn fn,
 			     void *arg);
 /*
- * The connection of a plan: @token lets us in; at the other side it is answered here.
- * planner_connected() is for what the callback got: the descriptor if @who is the one who
- * was to answer, else -1, and @err is why.
+ * The side that has not connected: NULL, or why @fd gets no plan. @p, which may be NULL, is the
+ * one before, which is killed then, and its callback comes when it is dead.
  */
-struct greet *planner_connect(const struct target *t, const char *token, connect_fn fn, void *arg);
-int planner_connected(int fd, const char *who, const char *wanted, const char **err);
+const char *planner_refuses(struct planner *p, unsigned int begun);
 bool planner_accept(int fd, const char *refusal);	/* NULL: welcome; false: @fd is closed */
 /* has it looked at all pages, but for what is written to since? NULL: yes */
 bool planner_looked(const struct planner *p);
@@ -61,5 +81,49 @@ void planner_keep(struct planner *p);
 /* region @name came from where its image was kept, by this sum in hex (else NULL or null) */
 void planner_remember(const char *name, json_t *sum);
 void planner_end(struct planner *p);	/* without its callback; NULL is fine */
+
+/* --- plan_again.c: who connects, and who waits for that ----------------------------- */
+
+struct plink;
+
+struct plan_dial_ops {
+	/* @fd is yours */
+	void (*reached)(int fd, void *arg);
+	/* there will be no plan, or no other; told from the loop */
+	void (*over)(void *arg);
+};
+
+/* Zeroed it does nothing. */
+struct plan_dial {
+	struct plink *link;		/* to whose other end, by its token */
+	const struct plan_dial_ops *ops;
+	void *arg;
+	struct greet *greet;
+	struct timer timer;
+	unsigned int tries, backoff;
+	uint64_t over;			/* ms, when it was given up; 0: not yet */
+	char last_error[256];
+};
+
+void plan_dial_begin(struct plan_dial *d, struct plink *l, const struct plan_dial_ops *ops,
+		     void *arg);
+/* what was begun has broken off: connects anew, or says soon that it is over */
+void plan_dial_again(struct plan_dial *d);
+bool plan_dial_goes_on(const struct plan_dial *d);	/* is another plan to come? */
+/* the same, or a destination that waits for one need not have given up yet */
+bool plan_dial_pending(const struct plan_dial *d);
+void plan_dial_end(struct plan_dial *d);	/* no more; without a callback */
+
+/* Waits for a plan that the other side begins, as long as that can come to something. */
+struct plan_wait {
+	struct plink *link;
+	void (*fn)(void *arg);		/* it did not come */
+	void *arg;
+	struct timer timer;
+	unsigned int left;		/* s */
+};
+
+void plan_wait_begin(struct plan_wait *w, struct plink *l, void (*fn)(void *arg), void *arg);
+void plan_wait_end(struct plan_wait *w);
 
 #endif /* TELEPAGE_PLANNER_H */

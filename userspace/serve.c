@@ -42,11 +42,12 @@ static bool exported_to(const struct tp_export *e, const char *who)
 	return !*e->peer && (agent.plain || !agent.keys->certificates);
 }
 
-static void plan_ended(json_t *report, void *arg)
+static void plan_ended(json_t *report, bool broken, void *arg)
 {
 	struct plink *l = arg;
 
 	(void)report;
+	(void)broken;			/* who imports begins it anew */
 	l->planner = NULL;
 }
 
@@ -55,18 +56,18 @@ void serve_accept_plan(int fd, struct plink *l)
 	struct plan_job job = { .nr = 0 };
 	struct tp_export e;
 	struct tp_region r;
-	int err = l->planner || l->closing ? -EBUSY : tp_export_get(agent.nl, l->name, &e);
+	const char *refusal = planner_refuses(l->planner, l->plans);
+	int err = l->closing ? -EBUSY : tp_export_get(agent.nl, l->name, &e);
 
 	if (!err) {
 		err = *e.region ? tp_region_get(agent.nl, e.region, &r) : -EINVAL;
 		tp_export_clear(&e);
 	}
-	if (err) {
-		planner_accept(fd, "nothing is planned here");
+	if (err)
+		refusal = "nothing is planned here";
+	if (!planner_accept(fd, refusal))
 		return;
-	}
-	if (!planner_accept(fd, NULL))
-		return;
+	l->plans++;
 	plan_group(&job, NULL, r.name);
 	plan_region(&job, r.name, r.size);
 	l->planner = planner_send(fd, &job, false, plan_ended, l);

@@ -177,6 +177,11 @@ void worker_tell(struct worker *w, char what)
 		return;
 }
 
+void worker_stop(struct worker *w)
+{
+	kill(w->pid, SIGKILL);
+}
+
 void worker_kill(struct worker *w)
 {
 	if (!w)

@@ -26,6 +26,7 @@ struct worker_ops {
 /* @fd stays the caller's, too, -1: none; NULL and errno: it could not be started */
 struct worker *worker_start(const struct worker_ops *ops, void *job, int fd, void *arg);
 void worker_tell(struct worker *w, char what);
+void worker_stop(struct worker *w);	/* ops->ended is called when it is dead */
 void worker_kill(struct worker *w);	/* ops->ended is not called; NULL is fine */
 
 /* in the child: the next byte from the agent, 0: none (yet), -1: it is gone */

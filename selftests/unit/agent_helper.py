@@ -22,7 +22,9 @@
   agent_helper.py alter LISTEN PORT HOW            passes connections on, in the clear.
                                                    old: neither agent hears that the other
                                                    packs device state; of packed state
-                                                   comes garble: garbage, short: a piece
+                                                   comes garble: garbage, short: a piece;
+                                                   noplan: a plan's connection is cut as
+                                                   soon as it is let in
 """
 import asyncio
 import json
@@ -199,6 +201,10 @@ async def proxy(listen, port, word, when, flag):
 
 def altered(how, state, data):
     """what of data goes on, and is there more after that?"""
+    if how == "noplan":
+        cut = state["plan"][0]
+        state["plan"][0] |= b'"role":"plan"' in data
+        return data, not cut
     if how == "old":
         return data.replace(b'"zstd":true', b'"other":1'), True
     mark = data.find(b"\x28\xb5\x2f\xfd") if state["is"] and not state["seen"] else -1
@@ -212,8 +218,7 @@ def altered(how, state, data):
 
 
 async def alter(listen, port, how):
-    async def pump(r, w):
-        state = {"is": False, "seen": False}
+    async def pump(r, w, state):
         try:
             more = True
             while more and (data := await r.read(65536)):
@@ -232,7 +237,9 @@ async def alter(listen, port, how):
         except OSError:
             w.transport.abort()
             return
-        await asyncio.gather(pump(r, w2), pump(r2, w))
+        plan = [False]
+        await asyncio.gather(pump(r, w2, {"is": False, "seen": False, "plan": plan}),
+                             pump(r2, w, {"is": False, "seen": False, "plan": plan}))
         w.transport.abort()
         w2.transport.abort()
 

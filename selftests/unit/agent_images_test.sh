@@ -106,6 +106,22 @@ t_missing() { # a registered file that has gone is told of
 	check "until it is back" wait_for listed "g/disk.raw:disk:no" >/dev/null
 }
 
+t_malformed() { # a registration that somebody has written by hand and badly is told of, and goes
+	worlds
+	disk disk.raw
+	images add "$W/disk.raw" --group g && echo disk.raw >"$W/images-a/g/base.link" || return 1
+	images list >"$W/out" && says "$W/out" "g *base *disk .*/g/base.link: registers nothing: " &&
+	says "$W/out" "g *disk.raw *disk .* no *$W/disk.raw\$" &&
+	images list --json | says /dev/stdin '"index":null,"error":"registers nothing: ' &&
+	refused 1 "g/base.link: registers nothing: " index base --group g &&
+	agent a "$PORT_A" &&
+	check "by the agent, too" wait_for grep -q "image g/base: .*/g/base.link: registers nothing: " "$W/a.log" >/dev/null &&
+	images add "$W/disk.raw" --name base --group g &&
+	check "written anew" listed "g/base:disk:yes g/disk.raw:disk:yes" || return 1
+	echo disk.raw >"$W/images-a/g/base.link"
+	images remove base --group g && check "or forgotten" listed "g/disk.raw:disk:yes"
+}
+
 t_whose_fault() { # a file that cannot be registered and a store that cannot be written are told apart
 	worlds
 	disk disk.raw
@@ -213,5 +229,5 @@ t_bad_index() { # an index that is anything at all keeps nobody from anything
 }
 
 # shellcheck disable=SC2034	# of agent_lib.sh
-QUICK=by_hand,refusals,two_of_a_name,missing,whose_fault,budget,stopped,background,bad_index
+QUICK=by_hand,refusals,two_of_a_name,missing,malformed,whose_fault,budget,stopped,background,bad_index
 run_tests

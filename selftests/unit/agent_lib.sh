@@ -168,7 +168,8 @@ left() {
 }
 
 is_left() { # host "regions exports links frozen"
-	[ "$(left "$1")" = "$2" ] && [ -z "$(ls "$W/st-$1")" ]
+	# what regions came with stays until others have their names
+	[ "$(left "$1")" = "$2" ] && [ -z "$(ls -I plan -I kept "$W/st-$1")" ]
 }
 
 check() { # what command...

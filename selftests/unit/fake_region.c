@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,11 +38,30 @@ static bool link_up(json_t *link)
 	return json_object_size(sub(link, "lanes")) > 0;
 }
 
+/*
+ * With a file "plans" regions can be held: then nothing is complete before a plan was through
+ * with it, or the agent has let go of it.
+ */
+static bool held_back(json_t *r)
+{
+	return json_object_get(r, "planned") && !json_is_true(json_object_get(r, "let_go")) &&
+	       (json_is_true(json_object_get(r, "held")) ||
+		num(r, "planned") < num(r, "size") / 4096);
+}
+
+static bool am_worker(void)
+{
+	char name[16] = "";
+
+	prctl(PR_GET_NAME, name);
+	return !strcmp(name, "telepage-plan");
+}
+
 /* content is copied already; is it time to say so? */
 static void maybe_complete(const char *h, const char *name, json_t *r)
 {
 	if (num(r, "state") != TELEPAGE_REGION_FILLING || !json_is_true(json_object_get(r, "copied")) ||
-	    flag("hold") || !link_up(find_link(host(h), num(r, "link"))))
+	    flag("hold") || held_back(r) || !link_up(find_link(host(h), num(r, "link"))))
 		return;
 	set(r, "state", TELEPAGE_REGION_LOCAL);
 	set(r, "absent", 0);
@@ -133,6 +153,7 @@ static void region_out(const char *name, json_t *r, struct tp_region *out)
 	out->importing = json_is_true(json_object_get(r, "importing"));
 	out->link = num(r, "link");
 	out->export_id = num(r, "export_id");
+	out->harvests = num(r, "harvests");
 	json_object_foreach(sub(host(self()), "exports"), key, e)
 		out->exports += !strcmp(str(e, "region"), name);
 	if (json_is_true(json_object_get(r, "copied"))) {
@@ -245,7 +266,14 @@ int tp_region_thaw(struct tp_nl *nl, const char *name)
 int tp_region_dirty(struct tp_nl *nl, const char *name, uint64_t start, uint64_t count, bool clear,
 		    uint8_t *bitmap)
 {
-	return -EOPNOTSUPP;
+	json_t *r = find(load(), "regions", name);
+
+	if (!r)
+		return save(fail(-ENOENT, name, "no region"));
+	/* nobody has written to it */
+	memset(bitmap, 0, (count + 7) / 8);
+	set(r, "harvests", num(r, "harvests") + clear);
+	return save(0);
 }
 
 /* with a file "touched": 20 pages were needed, from the fourth on */
@@ -332,26 +360,45 @@ int tp_region_import_live(struct tp_nl *nl, const char *name, uint32_t link, uin
 int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp_extent *extents,
 		     size_t nr, bool replace, bool fill)
 {
+	load();
 	return save(fail(-EOPNOTSUPP, name, "no files here"));
 }
 
 int tp_plan_hold(struct tp_nl *nl, const char *name)
 {
-	return save(fail(-EOPNOTSUPP, name, "no files here"));
+	json_t *r = find(load(), "regions", name);
+
+	if (!r || !flag("plans"))
+		return save(fail(-EOPNOTSUPP, name, "no files here"));
+	json_object_set_new(r, "held", json_true());
+	set(r, "planned", 0);
+	return save(0);
 }
 
 int tp_plan_planned(struct tp_nl *nl, const char *name, uint64_t pages)
 {
-	return save(0);
+	json_t *r = find(load(), "regions", name);
+
+	if (r && json_object_get(r, "planned")) {
+		set(r, "planned", pages);
+		json_object_set_new(r, "let_go", json_boolean(!am_worker()));
+	}
+	return save(r ? 0 : fail(-ENOENT, name, "no region"));
 }
 
 int tp_plan_drop(struct tp_nl *nl, const char *name, const struct tp_extent *runs, size_t nr)
 {
-	return save(0);
+	return 0;
 }
 
 int tp_plan_ready(struct tp_nl *nl, const char *name)
 {
+	json_t *r = find(load(), "regions", name);
+
+	if (!r || !json_is_true(json_object_get(r, "held")))
+		return save(fail(r ? -EINVAL : -ENOENT, name, "is not held"));
+	json_object_set_new(r, "held", json_false());
+	json_object_set_new(r, "ready", json_true());
 	return save(0);
 }
 

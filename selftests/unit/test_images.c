@@ -102,7 +102,7 @@ static const char *listed(const char *group)
 		len += snprintf(text + len, sizeof(text) - len, "%s%s/%s:%s%s%s%s", i ? " " : "",
 				v[i].group, v[i].name, v[i].kept ? "kept" : "disk",
 				v[i].indexed ? ":i" : "", v[i].stale ? ":s" : "",
-				v[i].err ? ":gone" : "");
+				v[i].malformed ? ":none" : v[i].err ? ":gone" : "");
 	images_free(v, n);
 	return text;
 }
@@ -458,6 +458,24 @@ static void names(void)
 	clean();
 }
 
+/* what registers nothing is not taken for an image itself, whatever has its index's name */
+static void not_opened(void)
+{
+	struct images_entry *v;
+	struct index *ix;
+	unsigned int bad = 0;
+	size_t n;
+
+	if (images_list(dir, NULL, &v, &n))
+		exit(1);
+	for (size_t i = 0; i < n; i++)
+		if (v[i].malformed)
+			bad += images_open(&v[i], &ix) == -EINVAL && !ix &&
+			       strstr(images_error(&v[i]), "registers nothing");
+	tap_ok(bad == 9, "and none of these is opened");
+	images_free(v, n);
+}
+
 static void strangers(void)
 {
 	static const char *const links[] = {
@@ -487,7 +505,17 @@ static void strangers(void)
 			exit(1);
 		close(fd);
 	}
-	tap_str(listed(NULL), "g/vm0:kept:i", "links, pipes, and others are passed over");
+	tap_str(listed(NULL), "g/bad0:disk:none g/bad1:disk:none g/bad2:disk:none g/bad3:disk:none "
+		"g/bad4:disk:none g/bad5:disk:none g/dir:disk:none g/fifo:disk:none g/sym:disk:none "
+		"g/vm0:kept:i", "links, pipes, and others are passed over, but registrations of nothing are told");
+	not_opened();
+	tap_ok(!images_remove(dir, "g", "sym", IMAGES_DISK) &&
+	       !images_remove(dir, "g", "fifo", IMAGES_DISK), "they can be removed");
+	rmdir(in(dir, "g/dir.link"));
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
+		snprintf(name, sizeof(name), "bad%zu", i);
+		images_remove(dir, "g", name, IMAGES_DISK);
+	}
 	tap_str(listed("other"), "", "a group that is a link is none");
 	tap_str(listed("file"), "", "nor is a file");
 	tap_ok(keep("other", "vm1", 3, NO_LIMIT) == -ENOTDIR, "nothing is kept there");

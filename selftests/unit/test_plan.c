@@ -39,8 +39,10 @@ static struct module {
 	uint8_t dirty[PAGES / 8];
 	bool loaded[2][PAGES];
 	digest_t digest[2][PAGES];
-	unsigned int extents, messages, wrong, ready, drops;
+	unsigned int extents, messages, wrong, ready, drops, refused;
+	bool held[2];
 	uint64_t planned[2];
+	uint64_t absent;		/* pages of each */
 } *module;				/* shared with the workers */
 
 static int number(const char *name)
@@ -94,6 +96,7 @@ int tp_region_get(struct tp_nl *nl, const char *name, struct tp_region *out)
 	out->id = 7 + i;
 	out->frozen = module->frozen;
 	out->harvests = module->harvests;
+	out->absent = module->absent;
 	return 0;
 }
 
@@ -134,6 +137,7 @@ int tp_region_origin(struct tp_nl *nl, const char *name, int fd, const struct tp
 		for (uint64_t p = 0; p < extents->count; p++) {
 			/* all of a message or nothing */
 			if (module->loaded[i][extents->start + p]) {
+				module->refused++;
 				memcpy(module->loaded, before, sizeof(before));
 				return -EEXIST;
 			}
@@ -161,8 +165,13 @@ int tp_plan_drop(struct tp_nl *nl, const char *name, const struct tp_extent *run
 
 int tp_plan_ready(struct tp_nl *nl, const char *name)
 {
+	int i = number(name);
+
 	(void)nl;
-	module->ready += number(name) >= 0;
+	if (i < 0 || !module->held[i])
+		return i < 0 ? -ENOENT : -EINVAL;
+	module->held[i] = false;
+	module->ready++;
 	return 0;
 }
 
@@ -194,20 +203,40 @@ static struct {
 	size_t len;
 } out;
 
-/* what the region is when it looks */
-static bool still, freezing;
+static uint64_t absent;
+
+/* what the region is when it looks; @again: the module and what was seen stay as they are */
+static bool still, freezing, again;
+static struct plan_seen *seen;
 
 static void worker_begin(int (*fn)(int ctl, void *work), unsigned int regions)
 {
 	int sv[2], ctl[2];
-	struct plan_work work = { 0 };
+	struct plan_work work = { .again = again };
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ctl))
 		exit(1);
-	memset(module, 0, sizeof(*module));
+	snprintf(work.job.group, sizeof(work.job.group), "vm");
+	work.job.nr = regions;
+	for (unsigned int i = 0; i < regions; i++) {
+		snprintf(work.job.region[i].name, sizeof(work.job.region[i].name),
+			 i ? "vm.1" : "vm");
+		work.job.region[i].pages = pages_of(i);
+	}
+	if (!again) {
+		memset(module, 0, sizeof(*module));
+		module->held[0] = true;
+		module->held[1] = true;
+		plan_seen_free(seen);
+		seen = plan_seen_new(&work.job);
+	}
+	if (!seen)
+		exit(1);
+	work.seen = seen;
 	module->frozen = still;
 	module->freezing = freezing;
+	module->absent = absent;
 	out.len = 0;
 	fflush(stdout);
 	worker.pid = fork();
@@ -217,13 +246,6 @@ static void worker_begin(int (*fn)(int ctl, void *work), unsigned int regions)
 		close(sv[0]);
 		close(ctl[0]);
 		alarm(HANG_MS / 1000);
-		snprintf(work.job.group, sizeof(work.job.group), "vm");
-		work.job.nr = regions;
-		for (unsigned int i = 0; i < regions; i++) {
-			snprintf(work.job.region[i].name, sizeof(work.job.region[i].name),
-				 i ? "vm.1" : "vm");
-			work.job.region[i].pages = pages_of(i);
-		}
 		work.fd = sv[1];
 		_exit(fn(ctl[1], &work));
 	}
@@ -324,7 +346,7 @@ static bool worker_end(void)
 		len += n;
 	}
 	json_decref(worker.report);
-	/* what comes before the report is that it is ready */
+	/* what comes before the report is that it has looked */
 	text = strstr(line, "{\"side\"");
 	worker.report = text ? json_loads(text, 0, NULL) : NULL;
 	close(worker.ctl);
@@ -451,6 +473,106 @@ static void test_receive(void)
 	      "destination: a page that only begins like another is not taken");
 }
 
+static bool broken(void)
+{
+	return json_is_true(json_object_get(worker.report, "broken"));
+}
+
+static unsigned int loaded_of(unsigned int region, unsigned int first, unsigned int n)
+{
+	unsigned int sum = 0;
+
+	for (unsigned int p = first; p < first + n; p++)
+		sum += module->loaded[region][p];
+	return sum;
+}
+
+/* it breaks off before the fence: the VM may have written to anything that was found */
+static void test_receive_again(void)
+{
+	worker_begin(plan_receive_main, 2);
+	put_pages(0, 0, 64, 2);
+	put(PLAN_TURN, NULL, 0);
+	put(PLAN_SAME, NULL, 0);
+	put(PLAN_TURN, NULL, 0);
+	flush();
+	ended(worker_end() && broken() && loaded_of(0, 0, 64) == 64 && !seen->ready,
+	      "destination: a connection that breaks off before the fence");
+	again = true;
+	worker_begin(plan_receive_main, 2);
+	/* pages 8 to 15 are others by now, and are not here */
+	put_pages(0, 0, 8, 2);
+	put_pages(0, 8, 8, 3000);
+	put_pages(0, 16, 48, 18);
+	put(PLAN_TURN, NULL, 0);
+	put(PLAN_SAME, NULL, 0);
+	put(PLAN_SAME, NULL, 0);
+	put(PLAN_FENCE, NULL, 0);
+	put(PLAN_DONE, NULL, 0);
+	flush();
+	ended(worker_end() && !*error_of() && module->ready == 2,
+	      "destination: the plan that is begun anew");
+	tap_ok(!loaded_of(0, 8, 8), "destination: has no file for a page that was written to");
+	tap_ok(loaded_of(0, 0, 8) == 8 && loaded_of(0, 16, 48) == 48 && !module->refused,
+	       "destination: and one for all that is here");
+	again = false;
+}
+
+/* it breaks off behind the fence: what was found is right for good, and in use */
+static void test_receive_again_used(void)
+{
+	uint8_t body[4096];
+	unsigned int asked = 0;
+	uint32_t len;
+	int type;
+
+	worker_begin(plan_receive_main, 2);
+	put_pages(0, 0, 64, 2);
+	put(PLAN_TURN, NULL, 0);
+	put(PLAN_SAME, NULL, 0);
+	put(PLAN_FENCE, NULL, 0);
+	put(PLAN_TURN, NULL, 0);
+	flush();
+	ended(worker_end() && broken() && seen->ready && module->planned[0] == 64,
+	      "destination: a connection that breaks off behind the fence");
+	again = true;
+	worker_begin(plan_receive_main, 2);
+	put_pages(0, 0, 32, 2);
+	put(PLAN_TURN, NULL, 0);
+	flush();
+	while ((type = get(body, sizeof(body), &len)) > 0 && type != PLAN_TURN)
+		asked++;
+	tap_ok(type == PLAN_TURN && !asked, "destination: what has a file is not asked about again");
+	put_pages(0, 32, 64, 34);
+	put(PLAN_TURN, NULL, 0);
+	put(PLAN_SAME, NULL, 0);
+	put(PLAN_FENCE, NULL, 0);
+	put(PLAN_TURN, NULL, 0);
+	flush();
+	tap_ok(get(body, sizeof(body), &len) == PLAN_ASK && len >= 8 && body[4] == 32,
+	       "destination: but what has none is");
+	get(body, sizeof(body), &len);
+	get(body, sizeof(body), &len);
+	tap_ok(module->planned[0] == 96, "destination: how far it came is not taken back");
+	put(PLAN_DONE, NULL, 0);
+	flush();
+	ended(worker_end() && !*error_of() && loaded_of(0, 0, 96) == 96 && !module->refused &&
+	      !module->drops && module->ready == 2,
+	      "destination: its files stay, and a second fence is none");
+	again = false;
+}
+
+/* a source that cannot go on says so: no other plan is waited for */
+static void test_receive_given_up(void)
+{
+	worker_begin(plan_receive_main, 1);
+	put_pages(0, 0, 8, 2);
+	put(PLAN_DONE, NULL, 0);
+	flush();
+	ended(worker_end() && *error_of() && !broken(),
+	      "destination: a source that gives up is not waited for");
+}
+
 /* found here and there: each is an extent, one message has them all */
 static void test_receive_scattered(void)
 {
@@ -554,6 +676,12 @@ static void say_stale_many(void)
 	put(PLAN_STALE, body, sizeof(body));
 }
 
+/* it ends in the middle: that is not for what it has said */
+static bool is_cut(const struct wrong *w)
+{
+	return w->say == say_nothing || w->say == say_half || w->say == say_cut;
+}
+
 static const struct wrong wrongs[] = {
 	{ "no word", false, say_nothing },
 	{ "half a header", false, say_half },
@@ -619,7 +747,7 @@ static void test_receive_wrong(void)
 		wrongs[i].say();
 		flush();
 		snprintf(what, sizeof(what), "destination: %s", wrongs[i].what);
-		ended(worker_end() && due && *error_of(), what);
+		ended(worker_end() && due && *error_of() && broken() == is_cut(&wrongs[i]), what);
 	}
 }
 
@@ -845,6 +973,19 @@ static void test_send_failed_freeze(void)
 	worker_end();
 }
 
+/* it cannot plan, now or later: that is said, so that nobody waits for another try */
+static void test_send_given_up(void)
+{
+	uint8_t body[64];
+	uint32_t len;
+
+	absent = 1;
+	worker_begin(plan_send_main, 1);
+	absent = 0;
+	tap_ok(get(body, sizeof(body), &len) == PLAN_DONE, "source: says that it cannot plan");
+	ended(worker_end() && *error_of() && !broken(), "source: which is for good");
+}
+
 static void ask_beyond(void) { put_ask(0, 1, PAGES - 1, NULL); }
 static void ask_over(void) { put_ask(0, PAGES, 1, NULL); }
 static void ask_region(void) { put_ask(7, 1, 0, NULL); }
@@ -886,7 +1027,7 @@ static void test_send_wrong(void)
 		asks[i].say();
 		flush();
 		snprintf(what, sizeof(what), "source: %s", asks[i].what);
-		ended(worker_end() && *error_of(), what);
+		ended(worker_end() && *error_of() && broken() == is_cut(&asks[i]), what);
 	}
 }
 
@@ -1003,6 +1144,9 @@ int main(void)
 		return 1;
 	make_world();
 	test_receive();
+	test_receive_again();
+	test_receive_again_used();
+	test_receive_given_up();
 	test_receive_scattered();
 	test_receive_wrong();
 	flood(plan_receive_main, "destination: pages without an end", say_found);
@@ -1010,6 +1154,7 @@ int main(void)
 	test_send();
 	test_send_stale();
 	test_send_failed_freeze();
+	test_send_given_up();
 	test_send_wrong();
 	flood(plan_send_main, "source: questions without an end", ask_one);
 	test_mutants(plan_receive_main, transcript, "destination");

@@ -1,0 +1,168 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Plans whose workers die and whose connections break: they are begun anew, and what need not
+# cross the link is found still. That a plan came to its end is what its last report says,
+# and "ready" of a region that its files are used.
+#
+# shellcheck disable=SC2317	# the tests are called by name
+set -u
+
+# shellcheck source=selftests/unit/agent_lib.sh
+. "$(dirname "$0")/agent_lib.sh"
+QUICK=worker_here,peer_closes,move_runs
+touch "$W/plans"
+
+# b takes what a has, and is looking for it
+import_begins() { # [SOURCE'S-PORT]
+	agent a "$PORT_A" && agent b "$PORT_B" || return 1
+	tp a create r 4M >/dev/null && head -c 4M /dev/urandom >"$RAM/a/r" && tp a export r || return 1
+	tp b import r --from "127.0.0.1:${1:-$PORT_A}" --group g --socket "$W/b.sock" 2>"$W/move.err"
+}
+
+worker_of() { # host: its pid
+	eval "pgrep -P \$pid_$1 -x telepage-plan"
+}
+
+another() { # host pid: there is one, and not that
+	p=$(worker_of "$1") && [ -n "$p" ] && [ "$p" != "$2" ]
+}
+
+worker_dies() { # host
+	check "$1 plans" wait_for worker_of "$1" >/dev/null || return 1
+	was=$(worker_of "$1")
+	kill -9 "$was" && check "$1 plans anew" wait_for another "$1" "$was"
+}
+
+of_region() { # host region key
+	python3 - "$W/state.json" "$@" <<-'END'
+	import json, sys
+	r = json.load(open(sys.argv[1])).get(sys.argv[2], {}).get("regions", {}).get(sys.argv[3], {})
+	print(r.get(sys.argv[4]))
+	END
+}
+
+is() { # host region key value
+	[ "$(of_region "$1" "$2" "$3")" = "$4" ]
+}
+
+ended_well() { # side host
+	grep -q '"side":"'"$1"'","error":""' "$W/$2.log"
+}
+
+imported() {
+	check "it is complete" wait_for is b r state 0 &&
+	check "it is right" cmp "$RAM/a/r" "$RAM/b/r" &&
+	check "b: no link is left" wait_for is_left b "r 0 0 0"
+}
+
+t_worker_here() { # an import's worker dies, long before the source is frozen
+	import_begins && worker_dies b || return 1
+	tp a freeze r && imported && check "its files are used" is b r ready True
+}
+
+t_worker_there() { # the source's does
+	import_begins && worker_dies a || return 1
+	tp a freeze r && imported && check "its files are used" is b r ready True
+}
+
+t_source_agent() { # the source's agent goes, and another one comes
+	import_begins && check "b plans" wait_for worker_of b >/dev/null || return 1
+	was=$(worker_of b)
+	agent_kill a
+	agent a "$PORT_A" && check "b plans anew" wait_for another b "$was" || return 1
+	tp a freeze r && imported && check "its files are used" is b r ready True
+}
+
+t_peer_closes() { # a peer that closes each plan at once: not for ever, and without a flood
+	PLAIN=--insecure-plain
+	python3 "$HELPER" alter "$PORT_X" "$PORT_A" noplan &
+	pids="$pids $!"
+	wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT_X))" 2>/dev/null || return 1
+	import_begins "$PORT_X" || return 1
+	tp a freeze r
+	check "it is given up" wait_for grep -q "plan of r: given up" "$W/b.log" &&
+	imported && check "b has begun a few" test "$(grep -c '"side":"destination"' "$W/b.log")" = 8 &&
+	check "a too" test "$(grep -c '"side":"source"' "$W/a.log")" -le 8 &&
+	check "one line for each, and one for its report" test "$(grep -c 'plan of r' "$W/b.log")" -le 17
+}
+
+t_deleted() { # the region goes between two plans
+	PLAIN=--insecure-plain
+	python3 "$HELPER" alter "$PORT_X" "$PORT_A" noplan &
+	pids="$pids $!"
+	wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT_X))" 2>/dev/null || return 1
+	import_begins "$PORT_X" || return 1
+	check "it was begun anew" wait_for grep -q "begun anew" "$W/b.log" &&
+	tp b abandon r --yes && check "it is abandoned" wait_for grep -q "import r: the region was abandoned" "$W/b.log" || return 1
+	lines=$(grep -c 'plan of r' "$W/b.log")
+	sleep 6		# longer than the longest pause
+	check "nobody plans it any more" test "$(grep -c 'plan of r' "$W/b.log")" = "$lines"
+}
+
+group() { # the VM's, at its source
+	echo some >"$W/vm-a/vm0/group"
+}
+
+can_move() {
+	command -v qemu-system-x86_64 >/dev/null && return 0
+	echo "# no qemu-system-x86_64"
+	return 1
+}
+
+t_move_waits() { # before the VM stops: either side's worker
+	can_move || return 0
+	two && group || return 1
+	hook <<-'END'
+	while [ "$1" != stop ] && [ ! -e "$TELEPAGE_VM_DIR/../fine" ]; do sleep 0.1; done
+	exec $HOOK "$@"
+	END
+	move vm0 a "$PORT_B" & m=$!
+	check "hook runs" wait_for grep -q "hook start" "$W/b.log" &&
+	worker_dies a && worker_dies b || return 1
+	touch "$W/vm-b/fine"
+	wait "$m" && check "its files are used" is b vm0 ready True &&
+	check "the plan came to its end" ended_well source a && moved
+}
+
+t_move_runs() { # when it runs at the destination already
+	can_move || return 0
+	agent a "$PORT_A" --plan-rate 2M && agent b "$PORT_B" && vm_start a && group || return 1
+	move vm0 a "$PORT_B" --no-wait || return 1
+	worker_dies b && check "not all is there" is b vm0 state 1 || return 1
+	moved && check "its files are used" is b vm0 ready True &&
+	check "the plan came to its end" ended_well source a
+}
+
+t_move_alone() { # the source's agent goes: what was held back is not held for ever
+	can_move || return 0
+	agent a "$PORT_A" --plan-rate 2M && agent b "$PORT_B" && vm_start a && group || return 1
+	move vm0 a "$PORT_B" --no-wait && check "b plans" wait_for worker_of b >/dev/null || return 1
+	agent_kill a
+	agent a "$PORT_A" && check "given up" wait_for grep -q "nobody has begun one" "$W/b.log" && moved
+}
+
+t_move_kept() { # an image is kept all the same, by the worker that came after
+	can_move || return 0
+	agent a "$PORT_A" --plan-rate 2M --keep-images 1G && agent b "$PORT_B" && vm_start a && group || return 1
+	move vm0 a "$PORT_B" --no-wait || return 1
+	worker_dies a || return 1
+	moved && check "an image is there" test -s "$W/images-a/some/vm0.img" &&
+	check "with its index" test -s "$W/images-a/some/vm0.img.tpi"
+}
+
+t_move_undone() { # no plan of a move that is undone
+	can_move || return 0
+	two && group || return 1
+	hook <<-'END'
+	[ "$1" = stop ] || sleep 30
+	exec $HOOK "$@"
+	END
+	move vm0 a "$PORT_B" & m=$!
+	check "hook runs" wait_for grep -q "hook start" "$W/b.log" && worker_dies b || return 1
+	kill -9 "$(worker_of a)"
+	tp a move --abort vm0 --socket "$W/a.sock" 2>"$W/abort.err"
+	! wait "$m" && unmoved && check "a plans no more" not worker_of a && check "nor b" not worker_of b
+}
+
+run_tests
