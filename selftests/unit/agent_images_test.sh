@@ -117,7 +117,7 @@ t_malformed() { # a registration that somebody has written by hand and badly is 
 	agent a "$PORT_A" &&
 	check "by the agent, too" wait_for grep -q "image g/base: .*/g/base.link: registers nothing: " "$W/a.log" >/dev/null &&
 	images add "$W/disk.raw" --name base --group g &&
-	check "written anew" listed "g/base:disk:yes g/disk.raw:disk:yes" || return 1
+	check "written anew" wait_for listed "g/base:disk:yes g/disk.raw:disk:yes" >/dev/null || return 1
 	echo disk.raw >"$W/images-a/g/base.link"
 	images remove base --group g && check "or forgotten" listed "g/disk.raw:disk:yes"
 }
