@@ -196,7 +196,7 @@ static int one_file(int group, const char *file, void *arg)
 {
 	struct images_entry e = { 0 };
 	struct list *l = arg;
-	struct stat st;
+	struct stat st = { 0 };
 	int fd = -EINVAL, err = 0;
 
 	e.kept = store_name(file, KEPT_SUFFIX, e.name);

@@ -211,7 +211,7 @@ void move_dst_accept_plan(int fd, struct plink *l)
 
 	if (m && m->link == l && may_come(m))
 		refusal = planner_refuses(m->plan.planner, m->plan.begun);
-	if (!planner_accept(fd, refusal))
+	if (!planner_accept(fd, refusal) || !m)
 		return;
 	plan_wait_end(&m->plan_wait);
 	if (!planner_receive(&m->plan, fd, received, m))

@@ -55,7 +55,7 @@ void serve_accept_plan(int fd, struct plink *l)
 {
 	struct plan_job job = { .nr = 0 };
 	struct tp_export e;
-	struct tp_region r;
+	struct tp_region r = { .size = 0 };
 	const char *refusal = planner_refuses(l->planner, l->plans);
 	int err = l->closing ? -EBUSY : tp_export_get(agent.nl, l->name, &e);
 
