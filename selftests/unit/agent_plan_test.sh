@@ -104,6 +104,12 @@ group() { # the VM's, at its source
 	echo some >"$W/vm-a/vm0/group"
 }
 
+# a plan that takes longer than the switch-over: pages that are not zero, at a rate
+slow() { # [options of a]
+	agent a "$PORT_A" --plan-rate 1M "$@" && agent b "$PORT_B" && vm_start a && group &&
+		dd if=/dev/urandom of="$RAM/a/vm0" bs=1M count=8 seek=8 conv=notrunc status=none
+}
+
 can_move() {
 	command -v qemu-system-x86_64 >/dev/null && return 0
 	echo "# no qemu-system-x86_64"
@@ -127,7 +133,7 @@ t_move_waits() { # before the VM stops: either side's worker
 
 t_move_runs() { # when it runs at the destination already
 	can_move || return 0
-	agent a "$PORT_A" --plan-rate 2M && agent b "$PORT_B" && vm_start a && group || return 1
+	slow || return 1
 	move vm0 a "$PORT_B" --no-wait || return 1
 	worker_dies b && check "not all is there" is b vm0 state 1 || return 1
 	moved && check "its files are used" is b vm0 ready True &&
@@ -136,7 +142,7 @@ t_move_runs() { # when it runs at the destination already
 
 t_move_alone() { # the source's agent goes: what was held back is not held for ever
 	can_move || return 0
-	agent a "$PORT_A" --plan-rate 2M && agent b "$PORT_B" && vm_start a && group || return 1
+	slow || return 1
 	move vm0 a "$PORT_B" --no-wait && check "b plans" wait_for worker_of b >/dev/null || return 1
 	agent_kill a
 	agent a "$PORT_A" && check "given up" wait_for grep -q "nobody has begun one" "$W/b.log" && moved
@@ -144,7 +150,7 @@ t_move_alone() { # the source's agent goes: what was held back is not held for e
 
 t_move_kept() { # an image is kept all the same, by the worker that came after
 	can_move || return 0
-	agent a "$PORT_A" --plan-rate 2M --keep-images 1G && agent b "$PORT_B" && vm_start a && group || return 1
+	slow --keep-images 1G || return 1
 	move vm0 a "$PORT_B" --no-wait || return 1
 	worker_dies a || return 1
 	moved && check "an image is there" test -s "$W/images-a/some/vm0.img" &&
