@@ -60,8 +60,7 @@ struct tp_ahead *tp_ahead_new(const struct tp_region *r, bool live)
 	tp_prefetch_init(a);
 	INIT_LIST_HEAD(&a->replay);
 	/* What live rounds leave to ask for says little of what a VM needs. */
-	if (!live)
-		tp_touched_new(r, a);
+	a->records = !live && READ_ONCE(r->workingset);
 	return a;
 }
 

@@ -16,6 +16,8 @@
 #define TP_WINDOW_MAX	256	/* pages that a walk may be ahead of its last step */
 #define TP_WINDOW_START	4
 #define TP_MISSES	16	/* on walks, that open a closed window again */
+#define TP_TOUCHED_CHUNK	4096	/* bytes of a record that are made at once */
+#define TP_TOUCHED_CHUNKS 64
 
 /**
  * enum tp_need - how a page was found that somebody needs
@@ -78,8 +80,9 @@ struct tp_ahead {
 	atomic_t under_way;		/* requests made ahead; under reqs.xa_lock */
 
 	/* workingset.c; under @lock */
-	struct telepage_run *touched;	/* what was needed, in order */
-	unsigned int nr_touched, touched_max;
+	struct telepage_run *touched[TP_TOUCHED_CHUNKS];	/* what was needed, in order */
+	unsigned int nr_touched;	/* runs; chunks are made as they fill */
+	bool records;			/* is it to be written down? set once */
 	struct list_head replay;	/* what to ask for, in order; and where it is: */
 	struct tp_replay *replay_at;	/* NULL: all was asked for; READ_ONCE as a hint */
 	unsigned int replay_run;
@@ -101,7 +104,6 @@ bool tp_prefetch_next(struct tp_region *r, struct tp_ahead *a, pgoff_t *index);
 void tp_prefetch_switch(struct tp_region *r, const struct tp_prefetch_ops *policy);
 
 /* workingset.c */
-void tp_touched_new(const struct tp_region *r, struct tp_ahead *a);
 void tp_touched(const struct tp_region *r, struct tp_ahead *a, pgoff_t index);
 unsigned int tp_touched_read(struct tp_region *r, u64 first, struct telepage_run *runs,
 			     unsigned int *nr);

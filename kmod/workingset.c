@@ -18,7 +18,8 @@
 #include "prefetch.h"
 #include "telepage.h"
 
-#define TP_TOUCHED_MAX	16384	/* runs of a record: 256 KiB */
+#define TP_CHUNK_RUNS	(TP_TOUCHED_CHUNK / sizeof(struct telepage_run))
+#define TP_TOUCHED_MAX	(TP_TOUCHED_CHUNKS * TP_CHUNK_RUNS)	/* runs of a record */
 #define TP_REPLAY_MAX	65536	/* runs of a replay */
 
 /* what one command brings */
@@ -28,22 +29,22 @@ struct tp_replay {
 	struct telepage_run runs[];
 };
 
-/**
- * tp_touched_new - room for a record
- * @r: the region
- * @a: its new state
- *
- * Context: sleeps. Without memory there is no record.
- */
-void tp_touched_new(const struct tp_region *r, struct tp_ahead *a)
+static struct telepage_run *tp_touched_run(const struct tp_ahead *a, unsigned int i)
 {
-	if (!READ_ONCE(r->workingset))
-		return;
-	a->touched_max = min_t(unsigned long, TP_TOUCHED_MAX, r->nr_pages);
-	a->touched = kvmalloc_array(a->touched_max, sizeof(*a->touched),
-				    GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!a->touched)
-		a->touched_max = 0;
+	return a->touched[i / TP_CHUNK_RUNS] + i % TP_CHUNK_RUNS;
+}
+
+/* Room for one run more; who faults does not wait for it. */
+static struct telepage_run *tp_touched_more(struct tp_ahead *a)
+{
+	struct telepage_run **chunk;
+
+	if (a->nr_touched == TP_TOUCHED_MAX)
+		return NULL;
+	chunk = &a->touched[a->nr_touched / TP_CHUNK_RUNS];
+	if (!*chunk)
+		*chunk = kmalloc(TP_TOUCHED_CHUNK, GFP_NOWAIT | __GFP_ACCOUNT | __GFP_NOWARN);
+	return *chunk ? tp_touched_run(a, a->nr_touched++) : NULL;
 }
 
 /**
@@ -51,23 +52,26 @@ void tp_touched_new(const struct tp_region *r, struct tp_ahead *a)
  * @r: the region
  * @a: its state, locked
  * @index: the page
+ *
+ * One for which there is no memory at once is not in the record.
  */
 void tp_touched(const struct tp_region *r, struct tp_ahead *a, pgoff_t index)
 {
-	struct telepage_run *last;
+	struct telepage_run *run;
 
 	lockdep_assert_held(&a->lock);
-	if (!a->touched || !READ_ONCE(r->workingset))
+	if (!a->records || !READ_ONCE(r->workingset))
 		return;
 	if (a->nr_touched) {
-		last = &a->touched[a->nr_touched - 1];
-		if (index == last->start + last->count) {
-			last->count++;
+		run = tp_touched_run(a, a->nr_touched - 1);
+		if (index == run->start + run->count) {
+			run->count++;
 			return;
 		}
 	}
-	if (a->nr_touched < a->touched_max)
-		a->touched[a->nr_touched++] = (struct telepage_run){ .start = index, .count = 1 };
+	run = tp_touched_more(a);
+	if (run)
+		*run = (struct telepage_run){ .start = index, .count = 1 };
 }
 
 /**
@@ -92,10 +96,8 @@ unsigned int tp_touched_read(struct tp_region *r, u64 first, struct telepage_run
 		return 0;
 	spin_lock(&a->lock);
 	all = a->nr_touched;
-	if (first < all) {
-		*nr = min_t(u64, room, all - first);
-		memcpy(runs, a->touched + first, *nr * sizeof(*runs));
-	}
+	while (*nr < room && first < all)
+		runs[(*nr)++] = *tp_touched_run(a, first++);
 	spin_unlock(&a->lock);
 	return all;
 }
@@ -210,8 +212,10 @@ void tp_replay_again(struct tp_region *r)
 void tp_workingset_free(struct tp_ahead *a)
 {
 	struct tp_replay *rp, *tmp;
+	unsigned int i;
 
 	list_for_each_entry_safe(rp, tmp, &a->replay, node)
 		kvfree(rp);
-	kvfree(a->touched);
+	for (i = 0; i < TP_TOUCHED_CHUNKS; i++)
+		kfree(a->touched[i]);
 }
