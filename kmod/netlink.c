@@ -5,7 +5,9 @@
  * The ABI is described in <linux/telepage.h>. Handlers run in parallel as far as
  * netlink is concerned; tp_ctl_mutex makes control operations one at a time.
  */
+#include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include "link.h"
 #include "netlink.h"
 #include "telepage.h"
@@ -77,6 +79,31 @@ int tp_nl_invalid(struct genl_info *info, const char *why)
 	if (info->extack)
 		info->extack->_msg = why;
 	return -EINVAL;
+}
+
+/**
+ * tp_nl_get_runs - runs of pages that came with a command
+ * @info: the command, which is told when they are none
+ * @attr: the attribute, or NULL
+ * @runs: out: a copy for kvfree(), for attributes are aligned to 4 bytes only; or NULL
+ *
+ * Context: sleeps for memory.
+ * Return: how many, 0 without @attr, or -EINVAL, -ENOMEM.
+ */
+int tp_nl_get_runs(struct genl_info *info, const struct nlattr *attr, struct telepage_run **runs)
+{
+	int len = attr ? nla_len(attr) : 0;
+
+	*runs = NULL;
+	if (len % sizeof(**runs))
+		return tp_nl_invalid(info, TP_RUNS_RULE);
+	if (!len)
+		return 0;
+	*runs = kvmalloc(len, GFP_KERNEL);
+	if (!*runs)
+		return -ENOMEM;
+	nla_memcpy(*runs, attr, len);
+	return len / sizeof(**runs);
 }
 
 int tp_nl_reply(struct genl_info *info, size_t size,

@@ -66,6 +66,8 @@ int tp_nl_uffd_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
 /* -EINVAL, with @why, a constant, for the user. */
 int tp_nl_invalid(struct genl_info *info, const char *why);
+#define TP_RUNS_RULE	"RUNS says which pages, whole runs of START and COUNT"
+int tp_nl_get_runs(struct genl_info *info, const struct nlattr *attr, struct telepage_run **runs);
 /* Answers one object: @fill puts its attributes, -EMSGSIZE when they do not fit. */
 int tp_nl_reply(struct genl_info *info, size_t size,
 		int (*fill)(struct sk_buff *skb, void *obj), void *obj);

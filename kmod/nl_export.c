@@ -315,25 +315,15 @@ int tp_nl_export_round(struct sk_buff *skb, struct genl_info *info)
 
 static int tp_do_export_order(struct tp_export *ex, struct genl_info *info)
 {
-	struct nlattr *runs = info->attrs[TELEPAGE_A_EXPORT_RUNS];
 	struct nlattr *start = info->attrs[TELEPAGE_A_EXPORT_START];
 	bool more = nla_get_flag(info->attrs[TELEPAGE_A_EXPORT_MORE]);
-	size_t len = runs ? nla_len(runs) : 0;
-	struct telepage_run *copy = NULL;
-	int err;
+	struct telepage_run *runs;
+	int n = tp_nl_get_runs(info, info->attrs[TELEPAGE_A_EXPORT_RUNS], &runs), err;
 
-	if (len % sizeof(*copy))
-		return tp_nl_invalid(info, "RUNS says which pages, whole runs of START and COUNT");
-	if (len) {
-		/* attributes are aligned to 4 bytes only */
-		copy = kvmalloc(len, GFP_KERNEL);
-		if (!copy)
-			return -ENOMEM;
-		nla_memcpy(copy, runs, len);
-	}
-	err = tp_order_say(ex, start ? nla_get_u64(start) : 0, copy, len / sizeof(*copy), more,
-			   info->extack);
-	kvfree(copy);
+	if (n < 0)
+		return n;
+	err = tp_order_say(ex, start ? nla_get_u64(start) : 0, runs, n, more, info->extack);
+	kvfree(runs);
 	return err;
 }
 

@@ -50,19 +50,13 @@ int tp_nl_region_touched(struct sk_buff *skb, struct genl_info *info)
 
 static int tp_do_replay(struct tp_region *r, struct genl_info *info)
 {
-	struct nlattr *runs = info->attrs[TELEPAGE_A_REGION_RUNS];
-	struct telepage_run *copy;
-	int err;
+	struct telepage_run *runs;
+	int n = tp_nl_get_runs(info, info->attrs[TELEPAGE_A_REGION_RUNS], &runs), err;
 
-	if (!runs || !nla_len(runs) || nla_len(runs) % sizeof(*copy))
-		return tp_nl_invalid(info, "RUNS says which pages, whole runs of START and COUNT");
-	/* attributes are aligned to 4 bytes only */
-	copy = kvmalloc(nla_len(runs), GFP_KERNEL);
-	if (!copy)
-		return -ENOMEM;
-	nla_memcpy(copy, runs, nla_len(runs));
-	err = tp_replay_add(r, copy, nla_len(runs) / sizeof(*copy), info->extack);
-	kvfree(copy);
+	if (n <= 0)
+		return n ?: tp_nl_invalid(info, TP_RUNS_RULE);
+	err = tp_replay_add(r, runs, n, info->extack);
+	kvfree(runs);
 	return err;
 }
 
