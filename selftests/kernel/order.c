@@ -22,11 +22,10 @@ static unsigned long nr_seq;
 
 static void limit(uint32_t link, unsigned int kbit)
 {
-	char path[128], value[16];
+	char value[16];
 
-	snprintf(path, sizeof(path), "/sys/fs/telepage/.links/%u/push_rate_kbit", link);
 	snprintf(value, sizeof(value), "%u", kbit);
-	tk_ok(tk_write_file(path, value), path);
+	tk_ok(tk_write_file(tk_link_file(link, "push_rate_kbit"), value), "push_rate_kbit");
 }
 
 /* an export of a file, served to us */

@@ -21,14 +21,6 @@ static void limit(const char *path, unsigned int kbit)
 	tk_ok(tk_write_file(path, value), path);
 }
 
-static const char *link_file(uint32_t link, const char *file)
-{
-	static char path[128];
-
-	snprintf(path, sizeof(path), "/sys/fs/telepage/.links/%u/%s", link, file);
-	return path;
-}
-
 static void frozen_source(const char *name, unsigned long pages, uint32_t seed)
 {
 	tk_new(name, pages);
@@ -78,7 +70,7 @@ static void test_limit(const char *of, bool link)
 	tk_pair_open(&p, BULK, false);
 	frozen_source("s", NR, 1);
 	snprintf(path, sizeof(path), "%s",
-		 link ? link_file(p.src, "push_rate_kbit") : "/sys/fs/telepage/s/push_rate_kbit");
+		 link ? tk_link_file(p.src, "push_rate_kbit") : "/sys/fs/telepage/s/push_rate_kbit");
 	limit(path, 4000);
 	tap_ok(tk_write_file(path, "fast") == -EINVAL && tk_write_file(path, "-1") < 0 &&
 	       tk_write_file(path, "4294967296") < 0 &&
@@ -115,7 +107,7 @@ static void test_turns(void)
 	pthread_t t;
 
 	tk_pair_open(&p, BULK, false);
-	snprintf(path, sizeof(path), "%s", link_file(p.src, "push_rate_kbit"));
+	snprintf(path, sizeof(path), "%s", tk_link_file(p.src, "push_rate_kbit"));
 	limit(path, 1);
 	frozen_source("s0", NR, 2);
 	frozen_source("s1", NR, 3);
@@ -178,7 +170,7 @@ static void test_memory(void)
 	char path[128];
 
 	tk_ok(tp_link_new(tk_nl, "", &link), "link");
-	snprintf(path, sizeof(path), "%s", link_file(link, "memory"));
+	snprintf(path, sizeof(path), "%s", tk_link_file(link, "memory"));
 	tap_ok(!number(path), "a link without lanes keeps no memory for messages");
 	frozen_source("s", pages, 5);
 	tk_ok(tp_export_new_region(tk_nl, "s", "s"), "export");

@@ -561,6 +561,14 @@ const char *tk_cat(const char *path, char *buf, size_t len)
 	return buf;
 }
 
+const char *tk_link_file(uint32_t link, const char *file)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "/sys/fs/telepage/.links/%u/%s", link, file);
+	return path;
+}
+
 int tk_write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);

@@ -118,5 +118,7 @@ void tk_busy(const char *what, unsigned int nr);
 /* one line of a file, without its newline; "" when there is none */
 const char *tk_cat(const char *path, char *buf, size_t len);
 int tk_write_file(const char *path, const char *text);
+/* sysfs of a link; good until the next one */
+const char *tk_link_file(uint32_t link, const char *file);
 
 #endif /* TELEPAGE_TK_H */
