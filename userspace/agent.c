@@ -3,6 +3,7 @@
  * agent.c - what the agent's files share
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -29,6 +30,16 @@ const char *nl_words(char *buf, size_t len, int err, const char *fmt, ...)
 bool name_ok(const char *name)
 {
 	return tp_name_ok(name);
+}
+
+int region_open(const char *name)
+{
+	char *path = xasprintf("%s/%s", agent.dir, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	fd = fd < 0 ? -errno : fd;
+	free(path);
+	return fd;
 }
 
 void token_new(char token[TOKEN_LEN + 1])

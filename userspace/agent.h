@@ -77,6 +77,8 @@ const char *nl_words(char *buf, size_t len, int err, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
 bool name_ok(const char *name);		/* of a region, export or VM */
+/* the file of a region here, to be read: descriptor or negative errno */
+int region_open(const char *name);
 /* 128 random bits in hex */
 #define TOKEN_LEN 32
 void token_new(char token[TOKEN_LEN + 1]);

@@ -96,6 +96,15 @@ const uint8_t *guest_page_at(struct guest_walk *w, uint64_t page)
 	return w->cache[slot];
 }
 
+bool guest_copy_page(struct guest_walk *w, uint64_t page, uint8_t *buf)
+{
+	const uint8_t *data = guest_page_at(w, page);
+
+	if (data)
+		memcpy(buf, data, GUEST_PAGE);
+	return data;
+}
+
 static bool canonical(const struct guest_walk *w, uint64_t va)
 {
 	return in_kernel(w, va) || !(va >> (w->top + 8));

@@ -95,7 +95,9 @@ const uint8_t *guest_page_at(struct guest_walk *w, uint64_t page);
 bool guest_translate(struct guest_walk *w, uint64_t va, struct mapping *m);
 /* lists the page at an address, after those of the tables that lead to it */
 bool guest_touch(struct guest_walk *w, uint64_t va);
-/* a copy, for what reads others meanwhile: how many of @len bytes from @va there are */
+/* a copy, for what reads others meanwhile; false: as NULL above */
+bool guest_copy_page(struct guest_walk *w, uint64_t page, uint8_t *buf);
+/* the same by address: how many of @len bytes from @va there are */
 size_t guest_copy(struct guest_walk *w, uint64_t va, uint8_t *buf, size_t len);
 
 #endif /* TELEPAGE_GUEST_MEM_H */

@@ -210,7 +210,6 @@ static uint64_t cpu_data(const struct guest_walk *w, const struct guest_cpu *cpu
 static void look_around_gdt(struct guest_walk *w, const struct guest_cpu *cpu, unsigned int pages)
 {
 	uint8_t data[GUEST_PAGE];
-	const uint8_t *p;
 	struct mapping m;
 
 	if (!guest_translate(w, cpu->gdt, &m) || m.page < CPU_DATA_BEFORE)
@@ -218,13 +217,9 @@ static void look_around_gdt(struct guest_walk *w, const struct guest_cpu *cpu, u
 	m.page -= CPU_DATA_BEFORE;
 	for (unsigned int i = 0; i < pages; i++)
 		guest_list(w, m.page + i);
-	for (unsigned int i = 0; i < pages; i++) {
-		p = guest_page_at(w, m.page + i);
-		if (!p)
-			continue;
-		memcpy(data, p, sizeof(data));
-		point(w, data, sizeof(data), 0);
-	}
+	for (unsigned int i = 0; i < pages; i++)
+		if (guest_copy_page(w, m.page + i, data))
+			point(w, data, sizeof(data), 0);
 }
 
 /* --- page tables --- */
@@ -241,12 +236,10 @@ static bool any_there(const uint8_t *table)
 static void look_for_stack(struct guest_walk *w, uint64_t page)
 {
 	uint8_t data[GUEST_PAGE];
-	const uint8_t *p = guest_page_at(w, page);
 	unsigned int n = 0;
 
-	if (!p)
+	if (!guest_copy_page(w, page, data))
 		return;
-	memcpy(data, p, sizeof(data));
 	for (size_t i = 0; i < sizeof(data); i += 8)
 		n += in_text(w, get64(data + i));
 	if (n < STACK_LIKE || n > 256)
@@ -263,12 +256,10 @@ static void each_table(struct guest_walk *w, uint64_t table, unsigned int shift,
 		       bool stacks)
 {
 	uint8_t data[GUEST_PAGE];
-	const uint8_t *p = guest_page_at(w, table);
 
-	if (!p || !w->visits || !any_there(p))
+	if (!guest_copy_page(w, table, data) || !w->visits || !any_there(data))
 		return;
 	w->visits--;
-	memcpy(data, p, sizeof(data));
 	if (!stacks) {
 		if (!w->tables)
 			return;

@@ -81,14 +81,20 @@ struct mdst *mdst_new(const char *id, const char *vm)
 	return m;
 }
 
-static void detach(struct mdst *m)
+/* and nobody waits for what it has asked */
+static void no_source(struct mdst *m)
 {
-	if (m->peer)
-		peer_set_ops(m->peer, NULL, NULL);
 	m->peer = NULL;
 	m->call = 0;
 	m->abort_call = 0;
 	m->warm.call = 0;
+}
+
+static void detach(struct mdst *m)
+{
+	if (m->peer)
+		peer_set_ops(m->peer, NULL, NULL);
+	no_source(m);
 }
 
 void mdst_free(struct mdst *m)
@@ -191,10 +197,7 @@ static void source_closed(struct peer *p, const char *why, void *arg)
 	char words[256];
 
 	(void)p;
-	m->peer = NULL;
-	m->call = 0;
-	m->abort_call = 0;
-	m->warm.call = 0;
+	no_source(m);
 	if (m->state == DST_READY) {
 		note("move %.8s of %s: lost the source before commit (%s), waiting %u s", m->id,
 		     m->vm, why, agent.orphan_ms / 1000);

@@ -7,8 +7,6 @@
  * which the VM may stand still for them.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -44,14 +42,6 @@ static bool page_here(int fd, uint64_t index)
 	return resident & 1;
 }
 
-static int open_region(const struct mdst *m, unsigned int region)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", agent.dir, m->region[region].name);
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
-
 /* how many pages of the list are here from @at on; to the first that is not, unless @all */
 static size_t count_here(const struct mdst *m, size_t at, bool all)
 {
@@ -64,7 +54,7 @@ static size_t count_here(const struct mdst *m, size_t at, bool all)
 			if (fd >= 0)
 				close(fd);
 			region = m->warm.page[at].region;
-			fd = open_region(m, region);
+			fd = region_open(m->region[region].name);
 		}
 		if (fd >= 0 && page_here(fd, m->warm.page[at].index))
 			n++;

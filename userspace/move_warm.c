@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -180,17 +179,15 @@ static void got_ram(json_t *ret, const char *err, void *arg)
 static const char *open_regions(struct msrc *m)
 {
 	struct tp_region r;
-	char path[512];
 	int fd;
 
 	for (unsigned int i = 0; i < m->ram.nr; i++) {
 		/* what is not here yet would be asked for by looking at it */
 		if (tp_region_get(agent.nl, m->ram.region[i].name, &r) || r.absent)
 			return "not all of its memory is here yet";
-		snprintf(path, sizeof(path), "%s/%s", agent.dir, m->ram.region[i].name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
+		fd = region_open(m->ram.region[i].name);
 		if (fd < 0)
-			return strerror(errno);
+			return strerror(-fd);
 		m->warm.fd[m->warm.nr_fds++] = fd;
 	}
 	return NULL;

@@ -288,7 +288,7 @@ int plan_file(struct plan_finder *f, unsigned int file)
 	/* A region that was opened before it imports cannot import any more. */
 	if (one->fd < 0 && one->kind == PLAN_SHARED &&
 	    !tp_region_get(f->nl, one->name, &r) && r.importing)
-		one->fd = plan_open_region(one->name);
+		one->fd = region_open(one->name);
 	return one->fd;
 }
 

@@ -39,9 +39,6 @@ struct plan_work {
 int plan_send_main(int ctl, void *work);
 int plan_receive_main(int ctl, void *work);
 
-/* the file of a region here: descriptor or negative errno */
-int plan_open_region(const char *name);
-
 /* --- plan_find.c: which file has a page ---------------------------------------- */
 
 enum plan_kind { PLAN_KEPT, PLAN_DISK, PLAN_SHARED, PLAN_KINDS };

@@ -63,7 +63,7 @@ int plan_keep(const struct plan_job *job, unsigned int region, digest_t *digests
 	const struct digest_opts opts = { .rate = agent.plan_rate };
 	uint64_t pages = job->region[region].pages, size = pages * TELEPAGE_PAGE_SIZE;
 	const char *name = job->region[region].name;
-	int from = plan_open_region(name), err;
+	int from = region_open(name), err;
 	digest_t *own = NULL;
 	struct images_keep *k;
 

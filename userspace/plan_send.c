@@ -7,7 +7,6 @@
  */
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -60,16 +59,6 @@ struct sender {
 	bool looked, fenced, told;
 	uint64_t named, unchanged, stale_pages, again;
 };
-
-int plan_open_region(const char *name)
-{
-	char *path = xasprintf("%s/%s", agent.dir, name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	fd = fd < 0 ? -errno : fd;
-	free(path);
-	return fd;
-}
 
 /* --- dirty bits ---------------------------------------------------------------- */
 
@@ -510,7 +499,7 @@ static int begin(struct sender *s)
 
 		r->pages = s->job->region[i].pages;
 		s->pages[i] = r->pages;
-		r->fd = plan_open_region(s->job->region[i].name);
+		r->fd = region_open(s->job->region[i].name);
 		if (r->fd < 0)
 			return r->fd;
 		err = is_still(s, i, &now, &r->still);
