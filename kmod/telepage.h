@@ -239,10 +239,17 @@ static inline bool tp_is_live(const struct tp_region *r)
 	return smp_load_acquire(&r->live);
 }
 
-/* pages whose content is elsewhere */
+/*
+ * Pages whose content is elsewhere, for a moment some more: those that come are subtracted when
+ * they are here, and may have been made absent again by then.
+ */
 static inline long tp_absent(const struct tp_region *r)
 {
-	return atomic_long_read(&r->absent) - READ_ONCE(r->live);
+	/* Read first: the one more of a live region goes when it is live no more. */
+	long n = atomic_long_read_acquire(&r->absent);
+
+	n -= READ_ONCE(r->live);
+	return min_t(long, n, r->nr_pages);
 }
 
 enum { TP_WANT_AGAIN, TP_SAY_ROUND };

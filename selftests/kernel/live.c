@@ -2,6 +2,7 @@
 /*
  * live.c - pages that are pushed while the source still writes to them
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/uio.h>
 
@@ -380,6 +381,49 @@ static void test_replay(void)
 
 /* --- a source that says no round -------------------------------------------------------- */
 
+static atomic_bool asked_enough;
+
+/* how many answers were no answers */
+static void *ask_on(void *arg)
+{
+	struct tp_region r;
+	struct tp_nl *nl;
+	long bad = 0;
+
+	(void)arg;
+	if (tp_nl_open(&nl))
+		tk_die("netlink: %s", tp_nl_error(NULL));
+	while (!atomic_load(&asked_enough)) {
+		int err = tp_region_get(nl, "d", &r);
+
+		if (!err || err == -ENOENT)
+			continue;
+		tap_note("%s: %s", strerror(-err), tp_nl_error(nl));
+		bad++;
+	}
+	tp_nl_close(nl);
+	return (void *)bad;
+}
+
+/* at the moment at which it is live no more, too */
+static void test_asked(struct tk_pair *p, uint32_t id)
+{
+	pthread_t t = tk_thread(ask_on, NULL);
+	bool good = true;
+	void *bad;
+
+	for (int i = 0; i < 500 && good; i++) {
+		tk_new("d", 1);
+		tk_ok(tp_region_import_live(tk_nl, "d", p->dst, id), "import");
+		good = tk_wait_state("d", TELEPAGE_REGION_LOCAL);
+		tk_del("d");
+		tk_events_forget();
+	}
+	atomic_store(&asked_enough, true);
+	pthread_join(t, &bad);
+	tap_ok(good && !bad, "who asks meanwhile gets an answer: %ld times none", (long)bad);
+}
+
 static void test_unsaid(void)
 {
 	struct tk_pair p;
@@ -405,6 +449,7 @@ static void test_unsaid(void)
 	tk_ok(tp_region_import_live(tk_nl, "d", p.dst, id), "import");
 	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL), "a file, which has no rounds: so does it");
 	tk_del("d");
+	test_asked(&p, id);
 	tk_ok(tp_export_del(tk_nl, "f"), "release");
 	tk_pair_close(&p);
 }
