@@ -58,7 +58,7 @@ struct tp_ahead *tp_ahead_new(const struct tp_region *r, bool live)
 	}
 	spin_lock_init(&a->lock);
 	tp_prefetch_init(a);
-	INIT_LIST_HEAD(&a->replay);
+	tp_replay_init(&a->replay);
 	/* What live rounds leave to ask for says little of what a VM needs. */
 	a->records = !live && READ_ONCE(r->workingset);
 	return a;
@@ -69,6 +69,7 @@ void tp_ahead_free(struct tp_ahead *a)
 	if (!a)
 		return;
 	tp_workingset_free(a);
+	tp_replay_forget(&a->replay, NULL);
 	kvfree(a->unused);
 	kfree(a);
 }
@@ -135,9 +136,29 @@ void tp_ahead_end(struct tp_region *r)
 	a->ended = true;
 	WRITE_ONCE(a->pending, false);
 	spin_unlock(&a->lock);
+	tp_replay_forget(&a->replay, &a->lock);
 	tp_ahead_waste(r, 0, ULONG_MAX);
 	/* a bridge has kept these back */
 	wake_up_all(&r->arrivals);
+}
+
+/**
+ * tp_ahead_again - what a replay has passed over may have to be asked for now
+ * @r: the region, importing
+ *
+ * A lane went, with what was asked for over it; or a page's file is not used after all.
+ *
+ * Context: any but interrupts. The caller kicks the link.
+ */
+void tp_ahead_again(struct tp_region *r)
+{
+	struct tp_ahead *a = r->ahead;
+
+	spin_lock(&a->lock);
+	tp_replay_again(&a->replay);
+	if (a->replay.at && !a->ended)
+		WRITE_ONCE(a->pending, true);
+	spin_unlock(&a->lock);
 }
 
 /* Is there something to send, and nobody who knows? */
@@ -370,7 +391,7 @@ static bool tp_ahead_has_room(const struct tp_link *link, const struct tp_ahead 
 {
 	unsigned int max = READ_ONCE(link->ahead_max);
 
-	if (READ_ONCE(a->replay_at))
+	if (READ_ONCE(a->replay.at))
 		max *= TP_AHEAD_REPLAY;
 	return atomic_read(&link->ahead) < max;
 }
@@ -400,7 +421,7 @@ unsigned int tp_ahead_take(struct tp_link *link, u8 *buf)
 			struct tp_demand d = { .export = r->export_id, .index = index };
 
 			/* What cannot be asked for now is asked for when it is needed. */
-			if (!tp_is_remote(r, index) || tp_is_local(r, index) ||
+			if (!tp_is_remote(r, index) || tp_is_spared(r, index) ||
 			    tp_request_ahead(r, index, &d.gen))
 				continue;
 			tp_wire_put_demand(buf + n++ * TP_DEMAND_LEN, &d);

@@ -335,7 +335,7 @@ void tp_import_lane_up(struct tp_lane *lane)
 			/* what could not be had may be there again */
 			cmpxchg(&r->state, TELEPAGE_REGION_BROKEN, TELEPAGE_REGION_FILLING);
 			tp_request_resend(r);
-			tp_replay_again(r);
+			tp_ahead_again(r);
 		}
 		tp_region_put(r);
 	}

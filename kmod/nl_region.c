@@ -25,6 +25,7 @@ const struct nla_policy tp_region_policy[TELEPAGE_A_REGION_MAX + 1] = {
 		.len = TELEPAGE_RUNS_MAX * sizeof(struct telepage_run) },
 	[TELEPAGE_A_REGION_EVERY]	= { .type = NLA_U32 },
 	[TELEPAGE_A_REGION_SEED]	= { .type = NLA_U32 },
+	[TELEPAGE_A_REGION_LOCAL]	= { .type = NLA_FLAG },
 };
 
 /* The region that a command names, with a reference. */

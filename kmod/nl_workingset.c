@@ -55,7 +55,8 @@ static int tp_do_replay(struct tp_region *r, struct genl_info *info)
 
 	if (n <= 0)
 		return n ?: tp_nl_invalid(info, TP_RUNS_RULE);
-	err = tp_replay_add(r, runs, n, info->extack);
+	err = tp_replay_add(r, runs, n, nla_get_flag(info->attrs[TELEPAGE_A_REGION_LOCAL]),
+			    info->extack);
 	kvfree(runs);
 	return err;
 }

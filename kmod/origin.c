@@ -88,6 +88,17 @@ void tp_origin_kick(struct tp_region *r)
 }
 
 /**
+ * tp_origin_kick_ahead - there is something to read that nobody waits for
+ * @r: the region, which has files
+ *
+ * Context: any but interrupts, without locks; with a reference of the caller's.
+ */
+void tp_origin_kick_ahead(struct tp_region *r)
+{
+	tp_reader_kick(&r->origin->readers[0]);
+}
+
+/**
  * tp_origin_make - a region may get files from here on
  * @r: the region
  *
@@ -112,6 +123,8 @@ int tp_origin_make(struct tp_region *r)
 	o->region = r;
 	o->planned = ULONG_MAX;
 	o->fill_hint = ULONG_MAX;
+	spin_lock_init(&o->lock);
+	tp_replay_init(&o->replay);
 	mt_init(&o->extents);
 	for (i = 0; i < TP_READERS; i++) {
 		INIT_WORK(&o->readers[i].work, tp_reader_work);
@@ -263,7 +276,7 @@ static void tp_origin_trust(struct tp_region *r, struct tp_extent **extents, uns
 	struct tp_request *req;
 	unsigned long index;
 	unsigned int i;
-	bool kick = false;
+	bool kick = false, ahead;
 	pgoff_t p;
 
 	/* The extent can be found before the bit is seen. */
@@ -288,8 +301,13 @@ static void tp_origin_trust(struct tp_region *r, struct tp_extent **extents, uns
 		cmpxchg(&r->state, TELEPAGE_REGION_BROKEN, TELEPAGE_REGION_FILLING);
 	if (kick)
 		tp_origin_kick(r);
-	if (READ_ONCE(o->fill))
-		tp_reader_kick(&o->readers[0]);	/* who reads ahead */
+	/* What had no file when the replay came to it may have one now. */
+	spin_lock(&o->lock);
+	tp_replay_again(&o->replay);
+	ahead = o->replay.at;
+	spin_unlock(&o->lock);
+	if (ahead || READ_ONCE(o->fill))
+		tp_origin_kick_ahead(r);
 }
 
 /**
@@ -361,7 +379,7 @@ void tp_origin_fill(struct tp_region *r)
 {
 	lockdep_assert_held(&tp_ctl_mutex);
 	WRITE_ONCE(r->origin->fill, true);
-	tp_reader_kick(&r->origin->readers[0]);
+	tp_origin_kick_ahead(r);
 }
 
 /**
@@ -372,9 +390,11 @@ void tp_origin_fill(struct tp_region *r)
  */
 void tp_origin_end(struct tp_region *r)
 {
+	if (!r->origin)
+		return;
+	tp_replay_forget(&r->origin->replay, &r->origin->lock);
 	/* what finds no memory to go now goes with the region */
-	if (r->origin)
-		tp_origin_take_out(r->origin, 0, ULONG_MAX);
+	tp_origin_take_out(r->origin, 0, ULONG_MAX);
 }
 
 /**
@@ -395,6 +415,7 @@ void tp_origin_free(struct tp_region *r)
 		if (!--e->parts)
 			tp_extent_free(e);
 	mtree_destroy(&o->extents);
+	tp_replay_forget(&o->replay, NULL);
 	kvfree(o->local);
 	kfree(o);
 	r->origin = NULL;

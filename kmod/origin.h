@@ -8,6 +8,7 @@
 #define TP_ORIGIN_H
 
 #include <linux/maple_tree.h>
+#include "prefetch.h"
 #include "telepage.h"
 
 #define TP_READERS	4	/* pages of one region that are waited for on disk at a time */
@@ -66,6 +67,8 @@ struct tp_origin {
 	unsigned long flags;		/* TP_FILL_* */
 	pgoff_t fill_pos;		/* the first reader's: where it goes on */
 	pgoff_t fill_hint;		/* where somebody just needed a page; xchg */
+	spinlock_t lock;		/* a leaf */
+	struct tp_replay replay;	/* pages that are read first; under @lock */
 	struct tp_reader readers[TP_READERS];
 };
 
@@ -89,6 +92,25 @@ static inline bool tp_is_local(const struct tp_region *r, pgoff_t index)
 	return o && !READ_ONCE(o->held) && test_bit(index, o->local);
 }
 
+/**
+ * tp_is_spared - need a page not be asked for ahead, since its file is going to be read?
+ * @r: the region
+ * @index: page, in range
+ *
+ * That is so as well while its planner looks whether the file is right: if it finds that it is
+ * not, or ends, tp_ahead_again() has it asked for.
+ *
+ * Context: any.
+ */
+static inline bool tp_is_spared(const struct tp_region *r, pgoff_t index)
+{
+	/* Pairs with smp_store_release() in tp_origin_make(). */
+	const struct tp_origin *o = smp_load_acquire(&r->origin);
+
+	return o && test_bit(index, o->local) &&
+	       (!READ_ONCE(o->held) || READ_ONCE(o->planner));
+}
+
 /* origin.c, under tp_ctl_mutex unless said otherwise */
 int tp_origin_init(void);
 void tp_origin_exit(void);
@@ -103,6 +125,7 @@ struct tp_extent *tp_extent_new(pgoff_t first, unsigned long count, u64 offset,
 				const u8 *digests);
 void tp_extent_free(struct tp_extent *e);
 void tp_origin_kick(struct tp_region *r);
+void tp_origin_kick_ahead(struct tp_region *r);
 
 /* origin_plan.c, under tp_ctl_mutex unless said otherwise */
 int tp_plan_init(void);

@@ -14,6 +14,13 @@
 #include "link.h"
 #include "origin.h"
 
+/* What a replay has passed over, since a file was to have it, is looked at again. */
+static void tp_plan_replay(struct tp_region *r)
+{
+	if (r->ahead)
+		tp_ahead_again(r);
+}
+
 static void tp_plan_limit(struct tp_region *r, pgoff_t pages)
 {
 	WRITE_ONCE(r->origin->planned, pages);
@@ -110,6 +117,9 @@ int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count)
 	err = tp_origin_take_out(r->origin, first, first + count - 1);
 	/* what was left out when it was offered is wanted now */
 	set_bit(TP_WANT_AGAIN, &r->want_flags);
+	/* a few of them come first in the push, and are not worth going through all of a replay */
+	if (count == r->nr_pages)
+		tp_plan_replay(r);
 	if (r->link)
 		tp_link_kick(r->link);
 	return err;
@@ -135,6 +145,11 @@ void tp_plan_ready(struct tp_region *r)
 		xa_for_each(&r->reqs, index, req)
 			xa_set_mark(&r->reqs, index, TP_REQ_READ);
 	tp_origin_kick(r);
+	tp_origin_kick_ahead(r);
+	/* for what was taken out while it was held */
+	tp_plan_replay(r);
+	if (r->link)
+		tp_link_kick(r->link);
 }
 
 /**
@@ -178,6 +193,7 @@ static int tp_plan_socket(struct notifier_block *nb, unsigned long state, void *
 				WRITE_ONCE(r->origin->planner, 0);
 				/* what was left out is offered as well */
 				set_bit(TP_WANT_AGAIN, &r->want_flags);
+				tp_plan_replay(r);
 				tp_plan_limit(r, ULONG_MAX);
 			}
 			mutex_unlock(&tp_ctl_mutex);

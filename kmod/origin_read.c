@@ -4,8 +4,8 @@
  *
  * A request for a page that a file has carries a mark in region->reqs instead of
  * standing in a link's queue. Readers take marked requests; the first one reads ahead
- * when there are none. A page is placed only when it is whole and, where there is a
- * digest, what the digest says.
+ * when there are none, what a replay names before the rest. A page is placed only when
+ * it is whole and, where there is a digest, what the digest says.
  */
 #include <crypto/hash.h>
 #include <linux/delay.h>
@@ -206,6 +206,23 @@ static bool tp_take_request(struct tp_region *r, pgoff_t *index, u32 *gen)
 	return req;
 }
 
+/* Read the next pages of a replay that are absent and in a file; false: there are none. */
+static bool tp_read_replayed(struct tp_reader *rd)
+{
+	struct tp_origin *o = rd->origin;
+	unsigned int nr = TP_READ_RUN, done = 0;
+	pgoff_t index;
+	bool more;
+
+	spin_lock(&o->lock);
+	more = tp_replay_next(&o->replay, o->region->remote, o->local, &index, &nr);
+	spin_unlock(&o->lock);
+	/* they are passed by now, and may be in several files */
+	while (more && done < nr)
+		done += tp_read_piece(rd, index + done, nr - done, 0);
+	return more;
+}
+
 /* The next run that is absent and in a file, from where pages are needed. */
 static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
 {
@@ -216,18 +233,14 @@ static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
 		o->fill_pos = i;
 		set_bit(TP_FILL_AGAIN, &o->flags);
 	}
-	for (i = o->fill_pos;;) {
-		i = find_next_bit(r->remote, r->nr_pages, i);
-		if (i < r->nr_pages && !test_bit(i, o->local))
-			i = find_next_bit(o->local, r->nr_pages, i);
-		if (i >= r->nr_pages) {
-			o->fill_pos = r->nr_pages;
-			if (!test_and_clear_bit(TP_FILL_AGAIN, &o->flags))
-				return false;
-			i = 0;
-		} else if (test_bit(i, r->remote)) {
+	for (;;) {
+		i = find_next_and_bit(r->remote, o->local, r->nr_pages, o->fill_pos);
+		if (i < r->nr_pages)
 			break;
-		}
+		o->fill_pos = r->nr_pages;
+		if (!test_and_clear_bit(TP_FILL_AGAIN, &o->flags))
+			return false;
+		o->fill_pos = 0;
 	}
 	*index = i;
 	for (*nr = 1; *nr < TP_READ_RUN && i + *nr < r->nr_pages; ++*nr)
@@ -248,6 +261,13 @@ static bool tp_fill_later(struct tp_origin *o, unsigned long *begun)
 	*begun = jiffies;
 	set_bit(TP_FILL_AGAIN, &o->flags);
 	return true;
+}
+
+/* Has it absent pages, or had? One that was only held, and is not any more, never had. */
+static bool tp_fills(const struct tp_region *r)
+{
+	/* Pairs with smp_store_release() where pages become absent. */
+	return smp_load_acquire(&r->remote);
 }
 
 /**
@@ -271,7 +291,11 @@ void tp_reader_work(struct work_struct *work)
 			tp_read_piece(rd, index, 1, gen);
 			/* what follows is needed next */
 			WRITE_ONCE(o->fill_hint, index + 1);
-		} else if (!ahead || !READ_ONCE(o->fill) || READ_ONCE(o->held)) {
+		} else if (!ahead || READ_ONCE(o->held) || !tp_fills(r)) {
+			break;
+		} else if (tp_read_replayed(rd)) {
+			/* and what somebody needs meanwhile, before more of it */
+		} else if (!READ_ONCE(o->fill)) {
 			break;
 		} else if (tp_next_run(o, &index, &nr)) {
 			o->fill_pos = index + tp_read_piece(rd, index, nr, 0);

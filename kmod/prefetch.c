@@ -309,7 +309,7 @@ void tp_prefetch_overtaken(struct tp_ahead *a)
  */
 bool tp_prefetch_next(struct tp_region *r, struct tp_ahead *a, pgoff_t *index)
 {
-	unsigned int i;
+	unsigned int i, one = 1;
 
 	lockdep_assert_held(&a->lock);
 	for (i = 0; i < TP_STREAMS; i++) {
@@ -325,7 +325,7 @@ bool tp_prefetch_next(struct tp_region *r, struct tp_ahead *a, pgoff_t *index)
 		s->ask += s->stride;
 		return true;
 	}
-	if (tp_replay_next(r, a, index))
+	if (tp_replay_next(&a->replay, r->remote, r->remote, index, &one))
 		return true;
 	WRITE_ONCE(a->pending, false);
 	return false;

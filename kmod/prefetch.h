@@ -58,6 +58,19 @@ struct tp_stream {
 };
 
 /**
+ * struct tp_replay - pages to have before they are needed, and how far that is
+ *
+ * Its owner's lock is held for all of it; @nr is written under tp_ctl_mutex as well.
+ */
+struct tp_replay {
+	struct list_head pieces;
+	struct tp_replay_piece *at;	/* NULL: it is through; READ_ONCE as a hint */
+	unsigned int run;		/* of that piece */
+	u64 pos;			/* pages of that run that are behind us */
+	unsigned int nr;		/* runs, of all pieces */
+};
+
+/**
  * struct tp_ahead - what is asked for ahead in a region that imports
  *
  * Made with the import, freed with the region. All under @lock unless said otherwise.
@@ -83,11 +96,8 @@ struct tp_ahead {
 	struct telepage_run *touched[TP_TOUCHED_CHUNKS];	/* what was needed, in order */
 	unsigned int nr_touched;	/* runs; chunks are made as they fill */
 	bool records;			/* is it to be written down? set once */
-	struct list_head replay;	/* what to ask for, in order; and where it is: */
-	struct tp_replay *replay_at;	/* NULL: all was asked for; READ_ONCE as a hint */
-	unsigned int replay_run;
-	u64 replay_pos;			/* pages of that run */
-	unsigned int nr_replay;		/* runs; under tp_ctl_mutex */
+
+	struct tp_replay replay;	/* under @lock */
 };
 
 /* prefetch.c */
@@ -107,15 +117,21 @@ void tp_prefetch_switch(struct tp_region *r, const struct tp_prefetch_ops *polic
 void tp_touched(const struct tp_region *r, struct tp_ahead *a, pgoff_t index);
 unsigned int tp_touched_read(struct tp_region *r, u64 first, struct telepage_run *runs,
 			     unsigned int *nr);
-int tp_replay_add(struct tp_region *r, const struct telepage_run *runs, unsigned int nr,
-		  struct netlink_ext_ack *extack);
-bool tp_replay_next(const struct tp_region *r, struct tp_ahead *a, pgoff_t *index);
-void tp_replay_again(struct tp_region *r);
 void tp_workingset_free(struct tp_ahead *a);
+
+/* replay.c */
+void tp_replay_init(struct tp_replay *rp);
+int tp_replay_add(struct tp_region *r, const struct telepage_run *runs, unsigned int nr,
+		  bool local, struct netlink_ext_ack *extack);
+bool tp_replay_next(struct tp_replay *rp, const unsigned long *wanted, const unsigned long *also,
+		    pgoff_t *index, unsigned int *nr);
+void tp_replay_again(struct tp_replay *rp);
+void tp_replay_forget(struct tp_replay *rp, spinlock_t *lock);
 
 /* ahead.c */
 struct tp_ahead *tp_ahead_new(const struct tp_region *r, bool live);
 void tp_ahead_end(struct tp_region *r);
+void tp_ahead_again(struct tp_region *r);
 void tp_ahead_free(struct tp_ahead *a);
 unsigned int tp_ahead_take(struct tp_link *link, u8 *buf);
 void tp_ahead_reply(struct tp_link *link, u64 sent_ns, bool ahead);

@@ -297,8 +297,8 @@ int tp_region_touched(struct tp_nl *nl, const char *name, uint64_t start,
 	return transact_one(nl, msg, &a);
 }
 
-int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
-		     size_t n)
+static int replay(struct tp_nl *nl, const char *name, const struct telepage_run *runs, size_t n,
+		  bool local)
 {
 	int err = 0;
 
@@ -309,11 +309,25 @@ int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_r
 
 		tp_nl_put_string(&msg, TELEPAGE_A_REGION_NAME, name);
 		tp_nl_put(&msg, TELEPAGE_A_REGION_RUNS, runs, some * sizeof(*runs));
+		if (local)
+			tp_nl_put(&msg, TELEPAGE_A_REGION_LOCAL, NULL, 0);
 		err = tp_nl_transact(nl, msg, NULL, NULL);
 		runs += some;
 		n -= some;
 	}
 	return err;
+}
+
+int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
+		     size_t n)
+{
+	return replay(nl, name, runs, n, false);
+}
+
+int tp_region_replay_local(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
+			   size_t n)
+{
+	return replay(nl, name, runs, n, true);
 }
 
 int tp_export_new_for(struct tp_nl *nl, const char *name, const char *peer, const char *region,

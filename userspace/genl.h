@@ -143,6 +143,9 @@ int tp_region_touched(struct tp_nl *nl, const char *name, uint64_t start,
 /* as many commands as it takes */
 int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
 		     size_t n);
+/* only what local files have */
+int tp_region_replay_local(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
+			   size_t n);
 
 /* a sample of the pages that are used */
 struct tp_sample {

@@ -472,6 +472,12 @@ static void region_replay(struct fz_msg *m)
 	fz_put(m, TELEPAGE_A_REGION_RUNS, runs, sizeof(runs));
 }
 
+static void region_replay_local(struct fz_msg *m)
+{
+	region_replay(m);
+	fz_put(m, TELEPAGE_A_REGION_LOCAL, "", 0);
+}
+
 static void region_sample(struct fz_msg *m)
 {
 	region_here(m);
@@ -678,6 +684,7 @@ const struct fz_good fz_goods[] = {
 	GOOD(REGION_ABANDON, "region-abandon", a_filling_region, region_fills),
 	LASTING(REGION_TOUCHED, "region-touched", a_filling_region, region_touched),
 	LASTING(REGION_REPLAY, "region-replay", a_filling_region, region_replay),
+	LASTING(REGION_REPLAY, "region-replay, local", a_region_with_files, region_replay_local),
 	LASTING(REGION_SAMPLE, "region-sample", a_region, region_sample),
 	LASTING(REGION_SAMPLED, "region-sampled", a_sampled_region, region_sampled),
 	GOOD(EXPORT_NEW, "export-new of a region", a_region, export_region),

@@ -5,98 +5,11 @@
  * What a user would lose: a page that is not what the source has, a VM that hangs
  * because of a file, pages that cross the network although they are here.
  */
-#include <gnutls/crypto.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
-#include "tk.h"
-
-#define PAGES	512UL
-#define DIR	"/tmp/origin"
-#define IMAGE	DIR "/image"
-
-static uint8_t digests[PAGES][TELEPAGE_DIGEST_SIZE];
-
-/* the digests of what the source has: tk_page(@seed, ...) */
-static void digest_all(uint32_t seed)
-{
-	uint8_t page[TK_PAGE];
-
-	for (unsigned long i = 0; i < PAGES; i++) {
-		tk_page(page, seed, i);
-		if (gnutls_hash_fast(GNUTLS_DIG_SHA256, page, sizeof(page), digests[i]))
-			tk_die("sha256");
-	}
-}
-
-/* a file with pages of @seed; those at multiples of @hole are left out, 0: none */
-static int image(const char *path, uint32_t seed, unsigned long pages, unsigned long hole)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	uint8_t page[TK_PAGE];
-
-	if (fd < 0 || ftruncate(fd, pages * TK_PAGE))
-		tk_die("%s: %m", path);
-	for (unsigned long i = 0; i < pages; i++) {
-		if (hole && !(i % hole))
-			continue;
-		tk_page(page, seed, i);
-		if (pwrite(fd, page, sizeof(page), i * TK_PAGE) != sizeof(page))
-			tk_die("%s: %m", path);
-	}
-	return fd;
-}
-
-static void spoil(int fd, unsigned long page)
-{
-	if (pwrite(fd, "spoiled", 7, page * TK_PAGE + 100) != 7)
-		tk_die("spoil: %m");
-}
-
-static int origin(const char *region, int fd, unsigned long start, unsigned long count,
-		  unsigned long at, bool verify, bool fill)
-{
-	struct tp_extent e = {
-		.start = start, .count = count, .offset = at * TK_PAGE,
-		.digests = verify ? digests[start] : NULL,
-	};
-
-	return tp_region_origin(tk_nl, region, fd, &e, 1, false, fill);
-}
-
-static unsigned long wrong(const char *name, uint32_t seed, unsigned long hole)
-{
-	uint8_t *map = tk_map(name, PAGES, PROT_READ, MAP_SHARED);
-	unsigned long bad = 0;
-
-	for (unsigned long i = 0; i < PAGES; i++)
-		bad += hole && !(i % hole) ? !tk_is_zero(map + i * TK_PAGE, TK_PAGE) :
-					     !tk_is_page(map + i * TK_PAGE, seed, i);
-	tk_unmap(map, PAGES);
-	return bad;
-}
-
-/* mounted anew, so that unmounting shows whether files are let go of */
-static void files_open(void)
-{
-	mkdir(DIR, 0700);
-	if (mount("none", DIR, "tmpfs", 0, NULL))
-		tk_die("tmpfs: %m");
-}
-
-static bool files_close(void)
-{
-	return tk_until(!umount(DIR));
-}
-
-static void tap_is(long got, long want, const char *what)
-{
-	tap_ok(got == want, "%s", what);
-	if (got != want)
-		printf("# %ld, not %ld\n", got, want);
-}
+#include "files.h"
 
 static void lazy(void)
 {
@@ -264,15 +177,6 @@ static void alone(void)
 	tap_ok(files_close(), "the files are let go of");
 }
 
-static void refused(const char *what, int got, int want, const char *words)
-{
-	const char *said = tp_nl_error(tk_nl);
-
-	tap_ok(got == want && strstr(said, words), "refused: %s", what);
-	if (got != want || !strstr(said, words))
-		printf("# %d %s\n", got, said);
-}
-
 static void refusals(void)
 {
 	int fd, p[2], w, own, second;
@@ -332,32 +236,6 @@ static void refusals(void)
 	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
 	tk_del("d");
 	tap_ok(files_close(), "the file is let go of");
-}
-
-/* "s" has pages of @seed and is served; "d" imports it, held for a planner of its own */
-static struct tp_nl *planned(struct tk_pair *p, uint32_t seed, bool push)
-{
-	struct tp_nl *nl;
-	uint32_t id;
-
-	tk_new("s", PAGES);
-	tk_fill("s", 0, PAGES, seed);
-	tk_pair_open(p, 2, false);
-	id = tk_serve(p, "s");
-	tk_new("d", PAGES);
-	if (tp_nl_open(&nl))
-		tk_die("a second socket");
-	tk_ok(tp_plan_hold(nl, "d"), "hold");
-	tk_ok(tp_region_import(tk_nl, "d", p->dst, id, push), "import");
-	return nl;
-}
-
-static void planned_end(struct tk_pair *p)
-{
-	tk_del("d");
-	tk_ok(tp_export_del(tk_nl, "s"), "release");
-	tk_del("s");
-	tk_pair_close(p);
 }
 
 struct touch {

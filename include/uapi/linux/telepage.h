@@ -284,12 +284,14 @@ enum telepage_event {
  *	Answers NAME, START, COUNT: how many runs there are, and RUNS: those from
  *	run START (default 0) on, at most TELEPAGE_RUNS_MAX. There are none of a
  *	region that never imported, or does not record (sysfs workingset).
- * @TELEPAGE_CMD_REGION_REPLAY: ask the peer for RUNS of pages of a region (NAME)
- *	before somebody needs them, in this order, behind those of earlier
- *	commands. What is here already is passed over.
- *	EINVAL the region does not fill from a peer, or RUNS is no whole number
- *	of runs; ERANGE a run is empty or outside of the region; E2BIG more than
- *	65536 runs in all; ENOMEM.
+ * @TELEPAGE_CMD_REGION_REPLAY: have RUNS of pages of a region (NAME) before
+ *	somebody needs them, in this order, behind those of earlier commands. What
+ *	a local file has (REGION_ORIGIN) is read from it, before what FILL has read
+ *	and also without it; the rest is asked of the peer, or left alone with the
+ *	flag LOCAL. What is here already is passed over.
+ *	EINVAL the region does not fill (LOCAL: from files), or RUNS is no whole
+ *	number of runs; ERANGE a run is empty or outside of the region; E2BIG more
+ *	than 65536 runs in all; ENOMEM.
  * @TELEPAGE_CMD_REGION_SAMPLE: find out which pages of a region (NAME) are used,
  *	from now on: they are unmapped, and the next access to each, which is a
  *	fault, is written down. Of each EVERY chunks of TELEPAGE_CHUNK_PAGES one is
@@ -382,6 +384,7 @@ enum {
 	TELEPAGE_A_REGION_SEED,		/* u32, which of them */
 	TELEPAGE_A_REGION_SAMPLED,	/* u64, pages in the sample */
 	TELEPAGE_A_REGION_FAULTS,	/* u64, on pages of the sample, since it began */
+	TELEPAGE_A_REGION_LOCAL,	/* flag, nothing is asked of the peer */
 
 	__TELEPAGE_A_REGION_MAX,
 	TELEPAGE_A_REGION_MAX = __TELEPAGE_A_REGION_MAX - 1
