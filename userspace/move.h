@@ -53,6 +53,7 @@ struct move_request {
 #define MOVE_WARM_MS	1000		/* unless told otherwise */
 #define MOVE_WARM_MAX	10000
 #define MOVE_WARM_PAGES	2048		/* 8 MiB; a replay's runs in one message */
+#define MOVE_FIRST_RUNS	2048		/* in one message, whose line has to fit */
 
 /* NULL, or why not; @watcher gets the progress (local.h) */
 const char *move_src_begin(const struct move_request *req, struct conn *watcher);

@@ -110,11 +110,13 @@ void mdst_load(struct mdst *m);
 /* move_dst_warm.c: pages that the VM needs first */
 void mdst_warm(struct mdst *m, json_int_t call, json_t *msg);
 void mdst_warm_drop(struct mdst *m);
+/* move_dst_first.c: pages that are read first from the files that have them */
+void mdst_first(struct mdst *m, json_int_t call, json_t *msg);
 /*
  * A peer's list of runs of a region that has @all pages, at most @room pages, which becomes
- * less: how many there are in @runs, which has room for as many; -1: it is wrong
+ * less: how many there are in @runs, which has room for @max; -1: it is wrong
  */
-int mdst_warm_runs(json_t *list, uint64_t all, struct telepage_run *runs, size_t *room);
+int mdst_runs(json_t *list, uint64_t all, struct telepage_run *runs, size_t max, size_t *room);
 void mdst_commit(struct mdst *m);
 void mdst_orphaned(void *arg);		/* a timer: a READY one was left alone too long */
 void mdst_abort(struct mdst *m, const char *why);	/* move_dst_undo.c */

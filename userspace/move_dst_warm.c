@@ -88,26 +88,6 @@ static void look(void *arg)
 					     "ms", (json_int_t)(now - m->warm.begun)));
 }
 
-int mdst_warm_runs(json_t *list, uint64_t all, struct telepage_run *runs, size_t *room)
-{
-	size_t n = json_array_size(list) / 2;
-
-	if (!json_is_array(list) || json_array_size(list) % 2 || n > *room)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		json_t *first = json_array_get(list, 2 * i), *many = json_array_get(list, 2 * i + 1);
-		json_int_t start = json_integer_value(first), count = json_integer_value(many);
-
-		if (!json_is_integer(first) || start < 0 || (uint64_t)start >= all || count <= 0 ||
-		    (uint64_t)count > all - start || (uint64_t)count > *room)
-			return -1;
-		*room -= count;
-		runs[i].start = start;
-		runs[i].count = count;
-	}
-	return n;
-}
-
 static void remember(struct mdst *m, unsigned int region, const struct telepage_run *run)
 {
 	for (uint64_t i = 0; i < run->count; i++)
@@ -126,8 +106,8 @@ static const char *take(struct mdst *m, json_t *lists)
 	if (!m->warm.page)
 		m->warm.page = xcalloc(MOVE_WARM_PAGES, sizeof(*m->warm.page));
 	for (unsigned int i = 0; i < m->nr; i++) {
-		n = mdst_warm_runs(json_array_get(lists, i), m->region[i].size / TELEPAGE_PAGE_SIZE,
-				   runs, &room);
+		n = mdst_runs(json_array_get(lists, i), m->region[i].size / TELEPAGE_PAGE_SIZE,
+			      runs, room, &room);
 		if (n < 0)
 			return "bad pages";
 		if (!n)

@@ -170,9 +170,10 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 	names = json_array();
 	for (i = 0; i < m->nr; i++)
 		json_array_append_new(names, json_string(m->region[i].name));
-	peer_answer(p, id, json_pack("{s:s, s:o, s:b, s:b, s:b, s:b}", "token", m->link->token, "regions",
-				     names, "live", m->live, "plan", mdst_plan_prepare(m, msg),
-				     "zstd", 1, "warm", 1));
+	peer_answer(p, id, json_pack("{s:s, s:o, s:b, s:b, s:b, s:b, s:b}", "token",
+				     m->link->token, "regions", names, "live", m->live,
+				     "plan", mdst_plan_prepare(m, msg), "zstd", 1, "warm", 1,
+				     "first", 1));
 	return;
 undo:
 	unlink(m->args_path);
@@ -219,6 +220,18 @@ void op_warm(struct peer *p, json_int_t id, json_t *msg)
 		peer_refuse(p, id, "the move is not at that step");
 	else
 		mdst_warm(m, id, msg);
+}
+
+void op_first(struct peer *p, json_int_t id, json_t *msg)
+{
+	struct mdst *m = move_of(p, id, msg);
+
+	if (!m)
+		return;
+	if (m->state < DST_INCOMING || m->state > DST_READY)
+		peer_refuse(p, id, "the move is not at that step");
+	else
+		mdst_first(m, id, msg);
 }
 
 void op_commit(struct peer *p, json_int_t id, json_t *msg)

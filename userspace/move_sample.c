@@ -7,6 +7,9 @@
  * connection for the device state; the last one goes on until the VM is stopped. With hybrid one
  * begins with each live round. Whatever fails here costs time only: it is said, and the
  * move goes on without.
+ *
+ * A destination that finds pages in files of its own reads these first: the order says
+ * nothing of them to who pushes, so it is told.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +99,40 @@ void msrc_sample_turn(struct msrc *m)
 	}
 }
 
+/* runs of one region, in the order that the destination is to read them in */
+#define FIRST_RUNS	(4 * MOVE_FIRST_RUNS)
+#define FIRST_MS	15000
+
+static void told_first(json_t *msg, const char *err, void *arg)
+{
+	struct msrc *m = arg;
+
+	(void)msg;
+	if (err)
+		msrc_note(m, "the pages that it uses, to be read first: %s", err);
+}
+
+static void tell_first(struct msrc *m, unsigned int i)
+{
+	struct msample *s = m->sample;
+	struct sample_set o;
+
+	if (sample_order(&s->last[i], &s->before[i], FIRST_RUNS, &o))
+		return;
+	for (size_t at = 0, end; at < o.n; at = end) {
+		json_t *pages = json_array();
+
+		for (end = at; end < o.n && end - at < MOVE_FIRST_RUNS; end++) {
+			json_array_append_new(pages, json_integer(o.runs[end].start));
+			json_array_append_new(pages, json_integer(o.runs[end].count));
+		}
+		peer_ask(m->peer, "first", json_pack("{s:s, s:i, s:o}", "move", m->id, "region",
+						     (int)i, "pages", pages), FIRST_MS,
+			 told_first, m);
+	}
+	sample_clear(&o);
+}
+
 static void order_region(struct msrc *m, unsigned int i)
 {
 	struct msample *s = m->sample;
@@ -103,7 +140,7 @@ static void order_region(struct msrc *m, unsigned int i)
 	char words[256];
 	int err;
 
-	err = sample_order(&s->last[i], &s->before[i], &order);
+	err = sample_order(&s->last[i], &s->before[i], SAMPLE_ORDER_MAX, &order);
 	if (!err && order.n)
 		err = tp_export_order(agent.nl, m->export[i], order.runs, order.n);
 	if (err)
@@ -124,8 +161,11 @@ void msrc_sample_finish(struct msrc *m)
 	end_all(m);
 	s->begun = false;
 	s->ms = now_ms() - s->t_begin;
-	for (unsigned int i = 0; i < m->ram.nr && i < m->nr_exports; i++)
+	for (unsigned int i = 0; i < m->ram.nr && i < m->nr_exports; i++) {
 		order_region(m, i);
+		if (m->first)
+			tell_first(m, i);
+	}
 	forget_sets(s);
 	msrc_note(m, "sampled for %llu ms at the cost of %llu faults: %llu pages are pushed first",
 		  (unsigned long long)s->ms, (unsigned long long)s->faults,

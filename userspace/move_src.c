@@ -240,6 +240,7 @@ static void prepared(json_t *msg, const char *err, void *arg)
 	}
 	m->plans = json_is_true(json_object_get(msg, "plan"));
 	m->zstd = json_is_true(json_object_get(msg, "zstd"));
+	m->first = m->plans && json_is_true(json_object_get(msg, "first"));
 	/* of what has crossed already little is missing when the VM moves */
 	m->warm.on = m->warm.ms && m->was_running && m->mode == MOVE_POSTCOPY &&
 		     json_is_true(json_object_get(msg, "warm"));

@@ -50,6 +50,7 @@ struct msrc {
 	unsigned int sample_ms;		/* 0: what it uses is not asked */
 	struct msample *sample;
 	bool zstd;			/* the destination unpacks device state */
+	bool first;			/* it wants to know what the VM uses, and plans */
 	bool goes_live;			/* the destination takes pages while the VM runs */
 	struct {
 		unsigned int rounds, quiet, looks;

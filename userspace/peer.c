@@ -43,6 +43,7 @@ static const struct {
 	{ "start", op_start },
 	{ "load", op_load },
 	{ "warm", op_warm },
+	{ "first", op_first },
 	{ "commit", op_commit },
 	{ "status", op_status },
 	{ "abort", op_abort },

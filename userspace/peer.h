@@ -52,6 +52,7 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg);
 void op_start(struct peer *p, json_int_t id, json_t *msg);
 void op_load(struct peer *p, json_int_t id, json_t *msg);
 void op_warm(struct peer *p, json_int_t id, json_t *msg);
+void op_first(struct peer *p, json_int_t id, json_t *msg);
 void op_commit(struct peer *p, json_int_t id, json_t *msg);
 void op_status(struct peer *p, json_int_t id, json_t *msg);
 void op_abort(struct peer *p, json_int_t id, json_t *msg);

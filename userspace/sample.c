@@ -104,11 +104,12 @@ static void append_rest(struct sample_set *to, const struct sample_set *a,
 	}
 }
 
-int sample_order(struct sample_set *last, struct sample_set *before, struct sample_set *order)
+int sample_order(struct sample_set *last, struct sample_set *before, size_t max,
+		 struct sample_set *order)
 {
 	/* what is left of @before can have as many runs as both: so all of it fits */
-	sample_coarsen(last, SAMPLE_ORDER_MAX / 3);
-	sample_coarsen(before, SAMPLE_ORDER_MAX / 3);
+	sample_coarsen(last, max / 3);
+	sample_coarsen(before, max / 3);
 	order->n = 0;
 	order->runs = calloc(2 * last->n + before->n + 1, sizeof(*order->runs));
 	if (!order->runs)

@@ -29,10 +29,11 @@ int sample_read(struct tp_nl *nl, const char *region, struct sample_set *s, stru
 void sample_coarsen(struct sample_set *s, size_t max);
 
 /*
- * Pages of @last, and behind them those that only @before has. At most SAMPLE_ORDER_MAX
- * runs, for which both may be coarsened. -ENOMEM, or 0 and @order, to be cleared.
+ * Pages of @last, and behind them those that only @before has. At most @max runs, for
+ * which both may be coarsened. -ENOMEM, or 0 and @order, to be cleared.
  */
-int sample_order(struct sample_set *last, struct sample_set *before, struct sample_set *order);
+int sample_order(struct sample_set *last, struct sample_set *before, size_t max,
+		 struct sample_set *order);
 
 /* telepage workingset sample, cmd_sample.c */
 struct sample_args {

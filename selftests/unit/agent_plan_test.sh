@@ -140,6 +140,27 @@ t_move_runs() { # when it runs at the destination already
 	check "the plan came to its end" ended_well source a
 }
 
+t_move_first() { # what the VM uses last is read first, if a file there has it
+	can_move || return 0
+	two && group || return 1
+	touch "$W/used"
+	move vm0 a "$PORT_B" --sample 100
+	rm "$W/used"
+	moved && check "b was told of all that is in use" is b vm0 first "40+10 7+3"
+}
+
+t_move_first_none() { # where nobody plans nobody is told
+	can_move || return 0
+	two || return 1
+	rm "$W/plans"
+	touch "$W/used"
+	move vm0 a "$PORT_B" --sample 100
+	rm "$W/used"
+	touch "$W/plans"
+	moved && check "b was told nothing" is b vm0 first None &&
+	check "but the push has its order" grep -qx "40+10 7+3" "$W/order"
+}
+
 t_move_alone() { # the source's agent goes: what was held back is not held for ever
 	can_move || return 0
 	slow || return 1

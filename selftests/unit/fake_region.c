@@ -298,6 +298,22 @@ int tp_region_replay(struct tp_nl *nl, const char *name, const struct telepage_r
 	return save(0);
 }
 
+int tp_region_replay_local(struct tp_nl *nl, const char *name, const struct telepage_run *runs,
+			   size_t n)
+{
+	json_t *r = find(load(), "regions", name);
+	char list[256] = "";
+
+	if (!r)
+		return save(fail(-ENOENT, name, "no region"));
+	for (size_t i = 0, at = 0; i < n && at < sizeof(list); i++)
+		at += snprintf(list + at, sizeof(list) - at, "%s%llu+%llu", i ? " " : "",
+			       (unsigned long long)runs[i].start,
+			       (unsigned long long)runs[i].count);
+	json_object_set_new(r, "first", json_string(list));
+	return save(0);
+}
+
 /* with a file "used": the second sample of a region has pages 40 to 49, others 7 to 9 */
 int tp_region_sample(struct tp_nl *nl, const char *name, uint32_t every, uint32_t seed)
 {

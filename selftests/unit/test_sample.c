@@ -31,18 +31,18 @@ static void test_order(void)
 					     { 15, 5 }, { 150, 50 }, { 250, 10 }, { 900, 1 } };
 	struct sample_set l = set(last, 3), b = set(before, 4), o;
 
-	tap_ok(!sample_order(&l, &b, &o) && is(&o, want, 8),
+	tap_ok(!sample_order(&l, &b, SAMPLE_ORDER_MAX, &o) && is(&o, want, 8),
 	       "the last sample first, then what only the one before has");
 	sample_clear(&o);
 	sample_clear(&b);
-	tap_ok(!sample_order(&l, &b, &o) && is(&o, last, 3), "without one before: the last");
+	tap_ok(!sample_order(&l, &b, SAMPLE_ORDER_MAX, &o) && is(&o, last, 3), "without one before: the last");
 	sample_clear(&o);
-	tap_ok(!sample_order(&b, &l, &o) && is(&o, last, 3), "without the last: the one before");
+	tap_ok(!sample_order(&b, &l, SAMPLE_ORDER_MAX, &o) && is(&o, last, 3), "without the last: the one before");
 	sample_clear(&o);
-	tap_ok(!sample_order(&l, &l, &o) && is(&o, last, 3), "nothing is in it twice");
+	tap_ok(!sample_order(&l, &l, SAMPLE_ORDER_MAX, &o) && is(&o, last, 3), "nothing is in it twice");
 	sample_clear(&o);
 	sample_clear(&l);
-	tap_ok(!sample_order(&l, &b, &o) && !o.n, "nothing of nothing");
+	tap_ok(!sample_order(&l, &b, SAMPLE_ORDER_MAX, &o) && !o.n, "nothing of nothing");
 	sample_clear(&o);
 }
 
@@ -56,14 +56,13 @@ static struct sample_set comb(unsigned long step, unsigned long at)
 	return s;
 }
 
-static void test_bound(void)
+static void test_bound(size_t max)
 {
 	struct sample_set l = comb(3, 0), b = comb(5, 1), o;
 	bool *has = calloc(PAGES, 1), twice = false, lacks = false, outside = false;
-	int err = sample_order(&l, &b, &o);
+	int err = sample_order(&l, &b, max, &o);
 
-	tap_ok(!err && o.n && o.n <= SAMPLE_ORDER_MAX,
-	       "more runs than a kernel takes are made fewer (%zu)", o.n);
+	tap_ok(!err && o.n && o.n <= max, "more than %zu runs are made fewer (%zu)", max, o.n);
 	for (size_t i = 0; i < o.n; i++)
 		for (uint64_t p = o.runs[i].start; p < o.runs[i].start + o.runs[i].count; p++) {
 			if (p >= PAGES) {
@@ -109,7 +108,9 @@ static void test_names(void)
 int main(void)
 {
 	test_order();
-	test_bound();
+	test_bound(SAMPLE_ORDER_MAX);
+	test_bound(8192);
+	test_bound(3);
 	test_coarsen();
 	test_names();
 	return tap_done();

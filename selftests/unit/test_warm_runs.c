@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* what a move's destination takes as a list of pages: move_dst_warm.c */
+/* what a move's destination takes as a list of pages: move_dst_first.c */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +19,7 @@ static int take(const char *text)
 
 	room = ROOM;
 	memset(runs, 0, sizeof(runs));
-	n = mdst_warm_runs(list, ALL, runs, &room);
+	n = mdst_runs(list, ALL, runs, ROOM, &room);
 	json_decref(list);
 	return n;
 }
