@@ -23,18 +23,18 @@ static const char usage[] =
 "       telepage move --watch VM\n"
 "       telepage move --abort VM\n"
 "       telepage move --forget VM [--yes]\n\n"
-"Teleports a running QEMU VM: it goes on at HOST a moment later, and its memory\n"
-"follows. Both hosts run telepage agent.\n\n"
+"Teleports a running QEMU VM: it goes on at HOST, and what is not there yet of its\n"
+"memory follows. Both hosts run telepage agent.\n\n"
 "  --to HOST[:PORT]   the other host's agent, default port 4790\n"
 "  --as NAME          what the VM is called there, default VM\n"
 "  --qmp PATH         the VM's QMP socket, default VM-DIR/VM/qmp.sock\n"
 "  --vm-dir DIR       default the agent's own\n"
-"  --mode MODE        postcopy (default): memory follows the VM; hybrid: it is pushed\n"
-"                     while the VM runs here, as long as that pays, the rest follows;\n"
-"                     precopy: the VM stands still for the rest\n"
+"  --mode MODE        postcopy: the VM moves at once, its memory follows; hybrid (default):\n"
+"                     it is pushed while the VM runs here, as long as that pays, the rest\n"
+"                     follows; precopy: the VM stands still for the rest\n"
 "  --switch-after S   push for at most S seconds before the VM moves\n"
-"  --warm MS          the VM stands still for at most MS longer until the pages that it\n"
-"                     needs first are there, default 1000; 0: it does not wait\n"
+"  --warm MS          of postcopy: the VM stands still for at most MS longer until the\n"
+"                     pages that it needs first are there, default 1000; 0: it does not\n"
 "  --sample MS        look for MS ms which pages the VM uses, and push these first; default\n"
 "                     200, 0: not at all\n"
 "  --bulk-lanes N     connections for pages that nobody waits for, default 2\n"
@@ -488,9 +488,9 @@ int cmd_move(int argc, char **argv)
 			return wrong(&v, argv[0], "--yes goes with --forget");
 		if (!to)
 			return wrong(&v, argv[0], "--to which host?");
-		if (warm != UINT32_MAX && mode && parsed != MOVE_POSTCOPY)
+		if (warm != UINT32_MAX && (!mode || parsed != MOVE_POSTCOPY))
 			return wrong(&v, argv[0], "--warm goes with --mode postcopy");
-		if (after && (!mode || parsed == MOVE_POSTCOPY))
+		if (after && mode && parsed == MOVE_POSTCOPY)
 			return wrong(&v, argv[0], "--switch-after goes with --mode hybrid or precopy");
 		if (sample && mode && parsed == MOVE_PRECOPY)
 			return wrong(&v, argv[0], "--sample goes with --mode postcopy or hybrid");

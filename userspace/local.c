@@ -76,19 +76,20 @@ static void refuse(struct conn *c, const char *why)
 static const char *do_move(struct conn *c, json_t *msg)
 {
 	struct move_request req = { .bulk = TP_BULK_LANES };
-	const char *mode = "postcopy";
+	const char *mode = NULL;
 	int bulk, after = 0, warm = MOVE_WARM_MS, sample = MOVE_SAMPLE_MS;
 
 	if (json_unpack(msg, "{s:s, s?s, s?s, s?s, s:i, s?s, s?i, s?i, s?i}", "vm", &req.vm,
 			"qmp", &req.qmp, "vm_dir", &req.vm_dir, "as", &req.as, "bulk", &bulk,
 			"mode", &mode, "switch_after", &after, "warm", &warm, "sample", &sample) ||
-	    !move_mode_parse(mode, &req.mode) || after < 0 || warm < 0 || warm > MOVE_WARM_MAX ||
+	    (mode && !move_mode_parse(mode, &req.mode)) || after < 0 || warm < 0 || warm > MOVE_WARM_MAX ||
 	    sample < 0 || sample > MOVE_SAMPLE_MAX ||
 	    !target_from_json(&req.target, json_object_get(msg, "target")))
 		return "bad request";
 	if (bulk < 1 || bulk > TELEPAGE_LANE_MAX)
 		return "bad number of bulk lanes";
 	req.bulk = bulk;
+	req.mode_said = mode;
 	req.switch_after = after;
 	req.warm_ms = warm;
 	req.sample = sample;

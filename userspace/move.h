@@ -45,6 +45,7 @@ struct move_request {
 	struct target target;
 	unsigned int bulk;
 	enum move_mode mode;
+	bool mode_said;			/* else hybrid, where that can be done */
 	unsigned int switch_after;	/* s of pushing live at most; 0: as long as it pays */
 	unsigned int warm_ms;		/* the VM waits for its first pages at most; 0: none */
 	unsigned int sample;		/* ms before it moves; 0: not at all */

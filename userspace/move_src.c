@@ -241,15 +241,18 @@ static void prepared(json_t *msg, const char *err, void *arg)
 	m->plans = json_is_true(json_object_get(msg, "plan"));
 	m->zstd = json_is_true(json_object_get(msg, "zstd"));
 	m->first = m->plans && json_is_true(json_object_get(msg, "first"));
+	m->goes_live = m->mode != MOVE_POSTCOPY && json_is_true(json_object_get(msg, "live"));
+	if (m->mode != MOVE_POSTCOPY && !m->goes_live) {
+		if (m->mode_said) {
+			msrc_failed(m, "%s: its telepage takes no memory while the VM runs: use --mode postcopy",
+				    m->target.host);
+			return;
+		}
+		m->mode = MOVE_POSTCOPY;
+	}
 	/* of what has crossed already little is missing when the VM moves */
 	m->warm.on = m->warm.ms && m->was_running && m->mode == MOVE_POSTCOPY &&
 		     json_is_true(json_object_get(msg, "warm"));
-	m->goes_live = m->mode != MOVE_POSTCOPY && json_is_true(json_object_get(msg, "live"));
-	if (m->mode != MOVE_POSTCOPY && !m->goes_live) {
-		msrc_failed(m, "%s: its telepage takes no memory while the VM runs: use --mode postcopy",
-			    m->target.host);
-		return;
-	}
 	msrc_enter(m, SRC_LANES);
 }
 
@@ -259,12 +262,28 @@ static void name_there(struct msrc *m, const char *region, char *name)
 	snprintf(name, TELEPAGE_NAME_MAX + 1, "%s", sample_is_of(region, m->vm) ? m->as : region);
 }
 
+/*
+ * Nobody has said how to move: while the VM runs, as far as it pays. Of memory that is
+ * still on its way here that would be to wait for it, and to pass it on.
+ */
+static enum move_mode usual_mode(const struct msrc *m)
+{
+	struct tp_region r;
+
+	for (unsigned int i = 0; i < m->ram.nr; i++)
+		if (tp_region_get(agent.nl, m->ram.region[i].name, &r) || r.absent)
+			return MOVE_POSTCOPY;
+	return MOVE_HYBRID;
+}
+
 static void enter_prepare(struct msrc *m)
 {
 	json_t *regions = json_array(), *msg;
 	char name[TELEPAGE_NAME_MAX + 1], *args;
 	unsigned int i;
 
+	if (!m->mode_said)
+		m->mode = usual_mode(m);
 	for (i = 0; i < m->ram.nr; i++) {
 		name_there(m, m->ram.region[i].name, name);
 		json_array_append_new(regions, json_pack("{s:s, s:I}", "name", name,

@@ -46,6 +46,7 @@ struct msrc {
 	char who[TLS_WHO_MAX];		/* who that is; known once it was reached */
 	unsigned int bulk;
 	enum move_mode mode;
+	bool mode_said;			/* else it is hybrid where it can be */
 	unsigned int switch_after;	/* s, 0: no limit */
 	unsigned int sample_ms;		/* 0: what it uses is not asked */
 	struct msample *sample;

@@ -121,6 +121,7 @@ const char *move_src_begin(const struct move_request *req, struct conn *watcher)
 	m->target = req->target;
 	m->bulk = req->bulk;
 	m->mode = req->mode;
+	m->mode_said = req->mode_said;
 	m->switch_after = req->switch_after;
 	m->warm.ms = req->warm_ms;
 	m->sample_ms = req->sample;

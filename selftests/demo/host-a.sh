@@ -164,8 +164,8 @@ step "guest at host-a, heartbeat $(vm_count vm0)"
 
 boot=$(vm_boot_id vm0)
 clocks=$(compare_clocks) || give_up "the clocks cannot be compared"
-step "# telepage move vm0 --to host-b"
-telepage move vm0 --to host-b --json >"$GUEST_LOG/vm0.move.json" 2>"$GUEST_LOG/vm0.move.err" &
+step "# telepage move vm0 --to host-b --mode postcopy"
+telepage move vm0 --to host-b --mode postcopy --json >"$GUEST_LOG/vm0.move.json" 2>"$GUEST_LOG/vm0.move.err" &
 mover=$!
 watch_move || give_up "telepage move: $(cat "$GUEST_LOG/vm0.move.err" "$GUEST_LOG/vm0.move.json")"
 complete=$(guestio now)

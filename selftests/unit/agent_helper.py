@@ -206,7 +206,7 @@ def altered(how, state, data):
         state["plan"][0] |= b'"role":"plan"' in data
         return data, not cut
     if how == "old":
-        return data.replace(b'"zstd":true', b'"other":1'), True
+        return data.replace(b'"zstd":true', b'"other":1').replace(b'"live":true', b'"other":2'), True
     mark = data.find(b"\x28\xb5\x2f\xfd") if state["is"] and not state["seen"] else -1
     if mark < 0 and not state["seen"]:
         state["is"] |= b'"role":"state"' in data

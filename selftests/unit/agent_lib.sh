@@ -17,7 +17,21 @@ HELPER=$here/agent_helper.py
 STUB=$here/agent_stub.py
 SHIPPED_HOOK=$here/../../userspace/hooks/qemu
 # of this run alone, and below those that the kernel gives to outgoing connections
-PORT_A=${PORT_A:-$((10000 + $$ % 7000 * 3))}
+free_ports() { # the first of three on which nobody listens: others test here, too
+	python3 - $$ <<-'END'
+	import itertools, socket, sys
+	for n in itertools.count(int(sys.argv[1])):
+	    first = 10000 + n % 7000 * 3
+	    try:
+	        for port in range(first, first + 3):
+	            socket.socket().bind(("127.0.0.1", port))
+	        break
+	    except OSError:
+	        pass
+	print(first)
+	END
+}
+PORT_A=${PORT_A:-$(free_ports)}
 PORT_B=${PORT_B:-$((PORT_A + 1))}
 PORT_X=${PORT_X:-$((PORT_A + 2))}
 
@@ -87,7 +101,17 @@ tp() { # host command...
 	TELEPAGE_FAKE_HOST=$h TELEPAGE_DIR=$RAM/$h "$TELEPAGE" "$@"
 }
 
-move() { # vm from port [options]
+move() { # vm from port [options]: its memory follows it, unless they say otherwise
+	v=$1 f=$2 p=$3
+	shift 3
+	case " $* " in
+	*" --mode "*) ;;
+	*) set -- --mode postcopy "$@" ;;
+	esac
+	move_as_usual "$v" "$f" "$p" "$@"
+}
+
+move_as_usual() { # vm from port [options]
 	v=$1 f=$2 p=$3
 	shift 3
 	tp "$f" move "$v" --to "127.0.0.1:$p" --socket "$W/$f.sock" "$@" \

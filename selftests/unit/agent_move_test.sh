@@ -105,13 +105,46 @@ t_sample_undone() { # rolled back: no sample is left
 	check "ended" wait_for sampled 0 && unmoved
 }
 
-altered() { # how: a move between agents that do not hear each other as they are
+altered() { # how [function]: a move between agents that do not hear each other as they are
 	PLAIN=--insecure-plain
 	two || return 1
 	python3 "$HELPER" alter "$PORT_X" "$PORT_B" "$1" &
 	pids="$pids $!"
 	wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT_X))" 2>/dev/null || return 1
-	move vm0 a "$PORT_X" --json
+	"${2:-move}" vm0 a "$PORT_X" --json
+}
+
+went_live() { # yes|no: the move that told of itself
+	python3 - "$W/move.out" "$1" <<-'END'
+	import json, sys
+	r = json.load(open(sys.argv[1]))
+	ok = r["status"] == "complete" and ("live" in r) == (sys.argv[2] == "yes")
+	print("#", r) if not ok else None
+	sys.exit(not ok)
+	END
+}
+
+t_usual() { # nobody says how: memory is pushed while it runs
+	two || return 1
+	move_as_usual vm0 a "$PORT_B" --json
+	went_live yes && moved
+}
+
+t_usual_old() { # to an agent that cannot do that: memory follows the VM
+	altered old move_as_usual || { sed 's/^/# /' "$W/move.err"; return 1; }
+	went_live no && moved
+}
+
+t_usual_fills() { # of memory that is still coming here: likewise
+	two || return 1
+	python3 - "$W/state.json" <<-'END'
+	import json, sys
+	s = json.load(open(sys.argv[1]))
+	s["a"]["regions"]["vm0"]["absent"] = 5
+	json.dump(s, open(sys.argv[1], "w"))
+	END
+	move_as_usual vm0 a "$PORT_B" --json
+	went_live no && moved
 }
 
 t_state_old() { # agents that do not pack device state: each end is the other's older one

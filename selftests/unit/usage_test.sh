@@ -133,7 +133,8 @@ wrong "1 to 86400 seconds" move vm0 --to h --mode hybrid --switch-after 0
 wrong "--sample takes 0 to" move vm0 --to h --sample 60001
 wrong "--sample goes with" move vm0 --to h --mode precopy --sample 5
 wrong "go with nothing else" move vm0 --watch --sample 5
-wrong "goes with --mode hybrid" move vm0 --to h --switch-after 5
+wrong "goes with --mode hybrid" move vm0 --to h --mode postcopy --switch-after 5
+wrong "goes with --mode postcopy" move vm0 --to h --warm 5
 wrong "go with nothing else" move vm0 --watch --mode hybrid
 wrong "go with nothing else" move vm0 --abort --warm 0
 wrong "0 to 10000 ms" move vm0 --to h --warm 10001
