@@ -42,7 +42,8 @@
  *   serve->lock                     the queue_lock is inside
  *   packer.lock                     tx_mutex is inside; as that one, held over send
  *   region->lock, link->serves.xa_lock, link->imports.xa_lock, tp_regions.xa_lock,
- *   tp_links.xa_lock, uffd->lock    leaves
+ *   tp_links.xa_lock, uffd->lock, origin->lock
+ *                                   leaves
  *   process's mmap_lock             reading what an export has of it; alone
  *     tp_mm->lock                   a leaf, inside any lock of mm
  *
