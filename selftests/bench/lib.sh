@@ -3,6 +3,7 @@
 # What the benchmarks share. A .bench file begins with
 #
 #	#!/bin/sh
+#	# quick: yes			if it takes less than half a minute
 #	# lab: --icount --kernel 6.12	for each boot it wants
 #	. /lab/files/bench/lib.sh
 #
