@@ -75,6 +75,14 @@ echo "this goes both ways" | tee /dev/stderr >/dev/stdout || exit 1
 exit 4
 EOF
 
+run "packages that only one run has" 0 --packages tree "$dir/script" <<'EOF'
+tree --version && ip -V && touch /usr/bin/writable
+EOF
+
+run "others have not" 1 "$dir/script" <<'EOF'
+command -v tree
+EOF
+
 run "a panic fails" 120 "$dir/script" <<'EOF'
 echo c >/proc/sysrq-trigger
 EOF

@@ -34,7 +34,7 @@ boot_nap() { read -rt "$1" -u "$NAP" || true; }
 
 boot_one() {
 	local host=$1 dir=$OUT_DIR/$1 work=$WORK/$1
-	local -a machine=() network=() console=()
+	local -a machine=() network=() console=() packages=()
 
 	rm -rf "$dir"
 	mkdir -p "$dir" "$work"
@@ -57,6 +57,8 @@ boot_one() {
 		machine=(-accel "tcg,thread=$([ -n "$TURNS" ] && echo single || echo multi)"
 			-cpu EPYC -smp "$CPUS")
 	fi
+	[ -z "$PACKAGES_IMAGE" ] ||
+		packages=(-drive "if=virtio,format=raw,readonly=on,file=$PACKAGES_IMAGE")
 	[ "$HOSTS" = 1 ] || boot_network "$host"
 	if [ -n "$SHELL_WANTED" ] && [ "$host" = a ]; then
 		console=(-chardev stdio,id=tty,signal=off -device virtconsole,chardev=tty)
@@ -77,7 +79,7 @@ boot_one() {
 		-drive "if=virtio,format=raw,readonly=on,file=$BOOT/kernel.img"
 		-drive "if=virtio,format=raw,readonly=on,file=$WORK/payload.img"
 		-drive "if=virtio,format=raw,cache=unsafe,file=$work/out.img"
-		"${network[@]}" "${console[@]}")
+		"${packages[@]}" "${network[@]}" "${console[@]}")
 	if [ "${#console[@]}" != 0 ]; then
 		"${QEMU[@]}" <&0 2>"$dir/qemu.log" &
 	else
@@ -107,6 +109,7 @@ boot_parameters() {
 		cryptomgr.notests net.ifnames=0
 	)
 	[ "$ACCEL" = kvm ] || words+=(tsc=reliable no_timer_check mitigations=off)
+	[ -z "$PACKAGES_IMAGE" ] || words+=(lab.packages)
 	[ -z "$TSC_KHZ" ] || words+=("tsc_early_khz=$TSC_KHZ")
 	echo "${words[*]}"
 }

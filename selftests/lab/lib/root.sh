@@ -38,6 +38,47 @@ root_make() {
 	TREE=$tree image_make "$tree" "$dir/root.img"
 }
 
+# packages_open NAME...: what a run has besides, for which the root of all would only
+# get larger. Sets PACKAGES_IMAGE, a second layer above the root.
+packages_open() {
+	local name
+
+	PACKAGES_IMAGE=
+	[ $# != 0 ] || return 0
+	name=packages-$({
+		root_name
+		printf '%s\n' "$@"
+	} | hash_of)
+	[ -d "$CACHE/$name" ] || say "fetching $* (once)"
+	cache_entry "$name" packages_make "$@"
+	PACKAGES_IMAGE=$CACHE/$name/packages.img
+}
+
+packages_make() {
+	local dir=$1 suite tree=$1/tree
+	shift
+
+	suite=$(machine_suite)
+	# shellcheck disable=SC2046 # one word or two
+	apt_open "$dir/apt" "$suite" $([ "$suite" != bookworm ] || echo bookworm-backports)
+	apt_unpack_closure "$dir/apt" "$tree" "$@"
+	rm -rf "$dir/apt"
+	packages_thin "$tree"
+	image_make "$tree" "$dir/packages.img"
+	rm -rf "$tree"
+}
+
+# Their closure is much of what is in the root already.
+packages_thin() {
+	local tree=$1 file
+
+	(cd "$tree" && find . ! -type d) | while read -r file; do
+		if [ -e "$TREE/$file" ] || [ -L "$TREE/$file" ]; then
+			rm "$tree/$file"
+		fi
+	done
+}
+
 # What packages leave to their scripts.
 root_dress() {
 	local tree=$1 applet
