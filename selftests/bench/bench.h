@@ -40,6 +40,27 @@ static inline unsigned long number(const char *s)
 	return v;
 }
 
+static inline uint64_t mix(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return x ^ x >> 31;
+}
+
+/* page @index of @seed: what does not compress, and is no other page's */
+static inline void page_content(uint64_t *buf, uint64_t seed, unsigned long index)
+{
+	uint64_t x = mix(mix(seed) + index);
+
+	for (unsigned int k = 0; k < PAGE / sizeof(uint64_t); k++) {
+		x ^= x >> 12;
+		x ^= x << 25;
+		x ^= x >> 27;
+		buf[k] = x * 0x2545f4914f6cdd1d;
+	}
+}
+
 /* the first @pages pages of a file (0: all of it), mapped shared */
 static inline volatile char *map_file(const char *path, unsigned long *pages, int prot)
 {

@@ -23,14 +23,6 @@ struct run {
 	unsigned long first, count;	/* pages of it */
 };
 
-static uint64_t mix(uint64_t x)
-{
-	x += 0x9e3779b97f4a7c15;
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-	x = (x ^ x >> 27) * 0x94d049bb133111eb;
-	return x ^ x >> 31;
-}
-
 static unsigned long below(uint64_t *state, unsigned long n)
 {
 	*state = mix(*state);
@@ -39,14 +31,9 @@ static unsigned long below(uint64_t *state, unsigned long n)
 
 static void put_page(int fd, unsigned long at, uint64_t seed, unsigned long index)
 {
-	uint64_t buf[PAGE / sizeof(uint64_t)], x = mix(mix(seed) + index);
+	uint64_t buf[PAGE / sizeof(uint64_t)];
 
-	for (unsigned int k = 0; k < PAGE / sizeof(uint64_t); k++) {
-		x ^= x >> 12;
-		x ^= x << 25;
-		x ^= x >> 27;
-		buf[k] = x * 0x2545f4914f6cdd1d;
-	}
+	page_content(buf, seed, index);
 	if (pwrite(fd, buf, PAGE, (off_t)(at * PAGE)) != PAGE)
 		err(1, "writing");
 }

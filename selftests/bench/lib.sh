@@ -111,8 +111,9 @@ forget_all() {
 	regions='' exports='' links=''
 }
 
+# forget [STATUS]: the end; of what it is called in, without
 forget() {
-	status=$?
+	status=${1:-$?}
 	forget_all
 	[ -z "$sites" ] || for site in $sites; do ip netns del "$site" 2>/dev/null || :; done
 	exit $status

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Guests' throughput around their moves as an SVG: of files WAY<number>.bins with
 # lines "SECONDS VISITS", each a tenth of a second counted from the switch-over. One
-# curve for each way, of the first file of it, smoothed over half a second.
+# curve for each way, of the first file of it, smoothed over half a second. With svg.awk.
 
 BEGIN {
 	from = -10
@@ -10,7 +10,6 @@ BEGIN {
 	top = 20
 	width = 800
 	height = 300
-	split("#d62728 #1f77b4 #2ca02c #ff7f0e #9467bd #8c564b #17becf", colour, " ")
 }
 
 FNR == 1 {
@@ -44,21 +43,10 @@ function x(time) { return sprintf("%.1f", left + (time - from) / (to - from) * w
 
 function y(visits) { return sprintf("%.1f", top + height - visits / most * height) }
 
-function line(x1, y1, x2, y2, stroke) {
-	printf "<line x1=\"%s\" y1=\"%s\" x2=\"%s\" y2=\"%s\" stroke=\"%s\"/>\n", x1, y1, x2, y2, stroke
-}
-
-function label(at_x, at_y, anchor, text) {
-	printf "<text x=\"%s\" y=\"%s\" text-anchor=\"%s\">%s</text>\n", at_x, at_y, anchor, text
-}
-
 END {
 	if (!most)
 		exit 1
-	printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" ", left + width + 20,
-		top + height + 60
-	print "font-family=\"sans-serif\" font-size=\"12\">"
-	print "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>"
+	picture(left + width + 20, top + height + 60)
 	for (s = from; s <= to; s += 5) {
 		line(x(s), top, x(s), top + height, s ? "#dddddd" : "#555555")
 		label(x(s), top + height + 16, "middle", s " s")
@@ -72,7 +60,7 @@ END {
 		for (k = 1; k <= n[way]; k++)
 			if (t[way, k] >= from && t[way, k] <= to)
 				points = points " " x(t[way, k]) "," y(rate[way, k])
-		printf "<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"%s\" points=\"%s\"/>\n", colour[i], points
+		curve(points, colour[i])
 		line(left + (i - 1) * 150, top + height + 36, left + (i - 1) * 150 + 24, top + height + 36, colour[i])
 		label(left + (i - 1) * 150 + 30, top + height + 40, "start", way)
 	}
