@@ -17,7 +17,7 @@
 
 static unsigned long pages;
 static char *memory;
-static _Atomic bool *here;
+static atomic_bool *here;
 static int uffd, demand_fd, push_fd;
 static pthread_t pusher;
 

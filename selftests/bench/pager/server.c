@@ -22,8 +22,8 @@
 
 static unsigned long pages;
 static char *memory;
-static _Atomic bool *sent;
-static _Atomic unsigned long cursor, left;
+static atomic_bool *sent;
+static atomic_ulong cursor, left;
 
 static int listener(const char *address, const char *port)
 {
