@@ -138,6 +138,8 @@ bool msrc_plan_waits(struct msrc *m)
 	if (m->keep_due && !m->abandoned)
 		keep_now(m);
 	m->keep_waits = m->planner;
+	/* who has all pages need not end a plan, or say anything in it any more */
+	planner_hurry(m->planner, COMPLETE_MS);
 	return m->keep_waits;
 }
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "images.h"
@@ -17,6 +18,8 @@ struct planner {
 	bool plans;			/* else it only keeps images */
 	bool looked;			/* at all there is, until the fence */
 	bool keeps, told_to;		/* images; told now, or when the plan has ended */
+	int fd;				/* the worker's connection, to cut it; or -1 */
+	struct timer hurry;
 	json_t *report;
 	planner_fn fn;
 	void *arg;
@@ -97,6 +100,9 @@ void planner_let_go(struct plan_hold *h)
 
 static void planner_free(struct planner *p)
 {
+	timer_clear(&p->hurry);
+	if (p->fd >= 0)
+		close(p->fd);
 	json_decref(p->report);
 	loop_free(p);
 }
@@ -188,6 +194,7 @@ static struct planner *start(int fd, const struct plan_job *job, struct plan_hol
 	p->hold = hold;
 	p->plans = fd >= 0;
 	p->keeps = keeps;
+	p->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	p->fn = fn;
 	p->arg = arg;
 	p->worker = worker_start(hold ? &receive_ops : &send_ops, &work, fd, p);
@@ -250,6 +257,21 @@ void planner_keep(struct planner *p)
 	p->told_to = true;
 	if (p->report)
 		worker_tell(p->worker, 'K');
+}
+
+/* The worker, which may wait for the other side for ever, takes it for a lost connection. */
+static void cut(void *arg)
+{
+	struct planner *p = arg;
+
+	if (p->fd >= 0)
+		shutdown(p->fd, SHUT_RDWR);
+}
+
+void planner_hurry(struct planner *p, unsigned int ms)
+{
+	if (p && !p->report)
+		timer_set(&p->hurry, ms, cut, p);
 }
 
 void planner_end(struct planner *p)

@@ -78,6 +78,8 @@ bool planner_looked(const struct planner *p);
 void planner_frozen(struct planner *p);	/* its regions were frozen just now; NULL is fine */
 /* images of the regions are written now, or when the plan has ended; then @fn is called */
 void planner_keep(struct planner *p);
+/* its connection is cut in so many ms, unless its plan has ended; NULL is fine */
+void planner_hurry(struct planner *p, unsigned int ms);
 /* region @name came from where its image was kept, by this sum in hex (else NULL or null) */
 void planner_remember(const char *name, json_t *sum);
 void planner_end(struct planner *p);	/* without its callback; NULL is fine */

@@ -493,6 +493,17 @@ t_release_peer_lost() { # all is there, but the destination does not hear that i
 	check "no region to be deleted is in the record" test "$(record regions)" = "[]"
 }
 
+t_plan_mute() { # all is there, and the plan's other side says nothing: the image is kept all the same (10 s)
+	world || return 1
+	agent_kill a
+	agent a "$PORT_A" --keep-images 1G || return 1
+	touch "$P/complete"
+	echo '{"token":"cccccccccccccccccccccccccccccccc","regions":["vm0"],"plan":true}' >"$P/refuse.prepare"
+	move vm0 a "$PORT_B" && sees peer "plan cut" && sees peer released &&
+	check "an image is there" test -s "$W/images-a/vm0/vm0.img" &&
+	check "nothing is left: $(left a)" wait_for is_left a "- 0 0 0"
+}
+
 t_long_vm_dir() { # a path that does not fit is refused, not cut
 	world || return 1
 	long=$W/$(printf '%0240d' 0)

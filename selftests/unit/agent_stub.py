@@ -246,6 +246,11 @@ def connection(s):
     s.sendall(b'{"telepage":1,"version":1,"ok":true}\n')
     if hello["role"] == "control":
         Control(s, f)
+    elif hello["role"] == "plan":
+        # takes what comes, and says nothing
+        while f.read1(65536):
+            pass
+        log("plan cut")
     elif hello["role"] == "lane":
         s.sendall(b"FAKE b 1\n")
         f.read()
