@@ -10,9 +10,10 @@
  *   gl.rate=N         another number of rewrites for light
  *   gl.verify=N       another number of verifications for light (1000)
  *   gl.ws=PERCENT     of the memory: pages scattered at random, and light and heavy
- *                     touch only these, at random, to verify and to rewrite
+ *                     touch only these, in gl.pattern's order, to verify and to rewrite
  *   gl.noise=PERCENT  of each page that does not compress (100)
- *   gl.pattern=random|seq|hot  which pages; hot: 9 of 10 in a tenth of them
+ *   gl.pattern=random|seq|hot|zipf   which pages; hot: 9 of 10 in a tenth of them;
+ *                     zipf: the n-th about 1/n as often as the first, scattered
  *   gl.workers=N      threads that write and verify, each its own pages (2)
  *   gl.beat=MS        between two heartbeats (20)
  *   gl.brief=1        heartbeats are "hb COUNT VERIFIED": the console is slow, and most
@@ -30,11 +31,9 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,15 +41,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/random.h>
-#include <sys/reboot.h>
-#include <sys/stat.h>
 #include <sys/sysinfo.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "guestconsole.h"
 #include "guestpages.h"
 
 #define MAX_WORKERS	8
@@ -77,7 +73,7 @@ struct worker {
 
 static struct {
 	unsigned int mem, rate, verify, ws, noise, workers, beat_ms, file_mib, brief;
-	enum { RANDOM, SEQ, HOT } pattern;
+	enum { RANDOM, SEQ, HOT, ZIPF } pattern;
 } opt = { 60, LIGHT_RATE, LIGHT_VERIFY, 0, 100, 2, 20, 8, 0, RANDOM };
 
 static unsigned char *pages;
@@ -94,14 +90,6 @@ static enum task task;
 static uint64_t task_nr;
 static uint64_t task_start_ms;
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ULL + ts.tv_nsec / 1000000;
-}
-
 /* workers */
 
 static bool verify_one(size_t i)
@@ -117,25 +105,48 @@ static void write_one(struct worker *w, size_t i)
 	atomic_fetch_add_explicit(&all_writes, 1, memory_order_relaxed);
 }
 
+/*
+ * About 1/n as likely as the first: an octave of them is as likely as any other. Which pages
+ * they are has to do nothing with where they are.
+ */
+static size_t zipf(struct worker *w, size_t n)
+{
+	unsigned int octaves = 64 - __builtin_clzll(n);
+	size_t rank;
+
+	do {
+		unsigned int octave = (w->dice >> 8) % octaves;
+
+		w->dice = mix(w->dice + 1);
+		rank = (1ULL << octave) - 1 + (w->dice & ((1ULL << octave) - 1));
+	} while (rank >= n);
+	/* a prime, so that no two become one */
+	return rank * 2654435761ULL % n;
+}
+
 static size_t pick(struct worker *w)
 {
-	size_t n = w->count;
+	size_t n = w->set ? w->set_count : w->count, i;
 
 	w->dice = mix(w->dice + 1);
-	if (w->set)
-		return w->set[(w->dice >> 8) % w->set_count];
 	switch (opt.pattern) {
 	case SEQ:
 		w->next_write = (w->next_write + 1) % n;
-		return w->first + w->next_write;
+		i = w->next_write;
+		break;
+	case ZIPF:
+		i = zipf(w, n);
+		break;
 	case HOT:
-		if (w->dice % 10)
-			n = n > 10 ? n / 10 : 1;
+		if (w->dice % 10 && n > 10)
+			n /= 10;
+		i = (w->dice >> 8) % n;
 		break;
 	default:
+		i = (w->dice >> 8) % n;
 		break;
 	}
-	return w->first + (w->dice >> 8) % n;
+	return w->set ? w->set[i] : w->first + i;
 }
 
 static void step(struct worker *w, unsigned int verifies, unsigned int writes)
@@ -238,28 +249,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* the console; only the main thread writes to it */
-
-static void say(const char *fmt, ...)
-{
-	char line[256];
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(line, sizeof(line) - 1, fmt, ap);
-	va_end(ap);
-	if (n > (int)sizeof(line) - 2)
-		n = sizeof(line) - 2;
-	line[n++] = '\n';
-	for (int at = 0; at < n; ) {
-		ssize_t ret = write(1, line + at, n - at);
-
-		if (ret < 0 && errno != EINTR && errno != EAGAIN)
-			return;
-		at += ret > 0 ? ret : 0;
-	}
-}
+/* tasks and the console */
 
 static void start_task(enum task what)
 {
@@ -321,8 +311,7 @@ static void command(const char *line)
 		say(set_load(line + 5) ? "load ok" : "load: idle, light or heavy");
 	} else if (!strcmp(line, "off")) {
 		say("off ok");
-		tcdrain(1);
-		reboot(RB_POWER_OFF);
+		power_off();
 	} else if (*line) {
 		say("commands: verify, write, load KIND, off");
 	}
@@ -383,74 +372,34 @@ static void beat_for_ever(void)
 
 /* setting up */
 
-static void give_up(const char *what)
-{
-	say("guestload: %s: %s", what, strerror(errno));
-	tcdrain(1);
-	reboot(RB_POWER_OFF);
-	_exit(1);
-}
-
 static void option(const char *word)
 {
-	static const struct {
-		const char *name;
-		unsigned int *value, min, max;
-	} numbers[] = {
-		{ "gl.mem=", &opt.mem, 1, 85 },
-		{ "gl.rate=", &opt.rate, 0, 1000000 },
-		{ "gl.verify=", &opt.verify, 0, 1000000 },
-		{ "gl.ws=", &opt.ws, 1, 85 },
-		{ "gl.noise=", &opt.noise, 0, 100 },
-		{ "gl.workers=", &opt.workers, 1, MAX_WORKERS },
-		{ "gl.beat=", &opt.beat_ms, 1, 10000 },
-		{ "gl.file=", &opt.file_mib, 1, 1024 },
-		{ "gl.brief=", &opt.brief, 0, 1 },
-	};
+	static const char * const patterns[] = { "random", "seq", "hot", "zipf" };
 
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		size_t len = strlen(numbers[i].name);
-		unsigned long v;
-
-		if (strncmp(word, numbers[i].name, len))
-			continue;
-		v = strtoul(word + len, NULL, 10);
-		if (v >= numbers[i].min && v <= numbers[i].max)
-			*numbers[i].value = v;
-		else
-			say("guestload: %s ignored", word);
-	}
 	if (!strncmp(word, "gl.load=", 8) && !set_load(word + 8))
 		say("guestload: %s ignored", word);
-	if (!strcmp(word, "gl.pattern=seq"))
-		opt.pattern = SEQ;
-	if (!strcmp(word, "gl.pattern=hot"))
-		opt.pattern = HOT;
-}
-
-static void options(void)
-{
-	static char line[2048];
-	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
-	char *save, *word;
-
-	if (fd < 0 || read(fd, line, sizeof(line) - 1) < 0)
-		give_up("/proc/cmdline");
-	close(fd);
-	for (word = strtok_r(line, " \n", &save); word; word = strtok_r(NULL, " \n", &save))
-		option(word);
-}
-
-static void set_up_console(void)
-{
-	struct termios t;
-
-	if (!tcgetattr(0, &t)) {
-		cfmakeraw(&t);
-		tcsetattr(0, TCSANOW, &t);
+	if (strncmp(word, "gl.pattern=", 11))
+		return;
+	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		if (!strcmp(word + 11, patterns[i])) {
+			opt.pattern = i;
+			return;
+		}
 	}
-	fcntl(0, F_SETFL, O_RDWR | O_NONBLOCK);
+	say("guestload: %s ignored", word);
 }
+
+static const struct guest_number numbers[] = {
+	{ "gl.mem=", &opt.mem, 1, 85 },
+	{ "gl.rate=", &opt.rate, 0, 1000000 },
+	{ "gl.verify=", &opt.verify, 0, 1000000 },
+	{ "gl.ws=", &opt.ws, 1, 85 },
+	{ "gl.noise=", &opt.noise, 0, 100 },
+	{ "gl.workers=", &opt.workers, 1, MAX_WORKERS },
+	{ "gl.beat=", &opt.beat_ms, 1, 10000 },
+	{ "gl.file=", &opt.file_mib, 1, 1024 },
+	{ "gl.brief=", &opt.brief, 0, 1 },
+};
 
 static void *map(size_t len)
 {
@@ -518,11 +467,8 @@ static void start_workers(void)
 
 int main(void)
 {
-	set_up_console();
-	mkdir("/proc", 0555);
-	if (mount("proc", "/proc", "proc", 0, NULL))
-		give_up("/proc");
-	options();
+	set_up_guest();
+	options(numbers, sizeof(numbers) / sizeof(numbers[0]), option);
 	if (getrandom(&seed, sizeof(seed), GRND_INSECURE) != sizeof(seed))
 		give_up("getrandom");
 	page_noise = opt.noise;
