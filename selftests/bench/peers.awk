@@ -2,6 +2,7 @@
 # What a guest's heartbeats tell of its move. Two consoles' logs, of host a and host b;
 # -v offset=S makes a time of b one of a, -v command=S is when the move was asked for.
 # -v slower=N: all of it happens N times slower than it is to count, times are divided.
+# -v of_counts=1: downtime is the longest time in which a heartbeat tells of nothing new.
 # A line "NAME VALUE" for each figure.
 
 $2 ~ /^~/ {
@@ -69,9 +70,14 @@ END {
 		print "beats until " at[n] - stop " s after the switch only" >"/dev/stderr"
 		exit 1
 	}
-	for (i = here + 1; i <= n && at[i - 1] < stop + 10; i++)
-		if (at[i] - at[i - 1] > gap)
-			gap = at[i] - at[i - 1]
+	since = stop
+	for (i = here + 1; i <= n && since < stop + 10; i++) {
+		if (of_counts && visits[i] == visits[i - 1])
+			continue
+		if (at[i] - since > gap)
+			gap = at[i] - since
+		since = at[i]
+	}
 	# back is where the next second has nine tenths of what was usual
 	for (back = stop; back < at[n] - 1; back += 0.1)
 		if (seen(back + 1) - seen(back) >= 0.9 * usual)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Guests' throughput around their moves as an SVG: of files WAY<number>.bins with
 # lines "SECONDS VISITS", each a tenth of a second counted from the switch-over. One
-# curve for each way, of the first file of it, smoothed over half a second. With svg.awk.
+# curve for each way, of the first file of it, smoothed over half a second. With svg.awk;
+# -v counts=WORD: what is counted.
 
 BEGIN {
 	from = -10
@@ -64,6 +65,6 @@ END {
 		line(left + (i - 1) * 150, top + height + 36, left + (i - 1) * 150 + 24, top + height + 36, colour[i])
 		label(left + (i - 1) * 150 + 30, top + height + 40, "start", way)
 	}
-	label(left + width, top - 6, "end", "page visits of the guest, seconds from the switch-over")
+	label(left + width, top - 6, "end", counts " of the guest, seconds from the switch-over")
 	print "</svg>"
 }
