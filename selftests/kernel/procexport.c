@@ -1,118 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * procexport.c - the memory of a process as a source: what is read, and what becomes
- * of it while it is read
+ * procexport.c - the memory of a process as a source: what is read, and that nothing of
+ * it is kept
  */
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "proc.h"
-
-#define NR	512UL
-#define RW	(PROT_READ | PROT_WRITE)
-#define ANON	(MAP_PRIVATE | MAP_ANONYMOUS)
-#define PAGES(n) ((n) * TK_PAGE)
-
-static struct tk_pair pair;
-static uint8_t *map;			/* region "d" */
-static unsigned long map_pages;
-
-/* export "p" of the ranges, imported by region "d", which is mapped */
-static void begin(struct proc *p, const struct tp_range *ranges, size_t n, bool push)
-{
-	int fd = proc_mem(p);
-	uint32_t id;
-
-	map_pages = 0;
-	for (size_t i = 0; i < n; i++)
-		map_pages += ranges[i].len / TK_PAGE;
-	tk_events_forget();
-	tk_ok(tp_export_new_pid(tk_nl, "p", "", p->pid, fd, ranges, n), "export");
-	close(fd);
-	tk_ok(tp_export_serve(tk_nl, "p", pair.src, &id), "serve");
-	tk_new("d", map_pages);
-	tk_ok(tp_region_import(tk_nl, "d", pair.dst, id, push), "import");
-	map = tk_map("d", map_pages, PROT_READ, MAP_SHARED);
-}
-
-/* what is still absent, if there is anything: the last page may come meanwhile */
-static void abandon(void)
-{
-	int err = tp_region_abandon(tk_nl, "d");
-
-	if (err && err != -EINVAL)
-		tk_ok(err, "abandon");
-}
-
-static void end(void)
-{
-	tk_unmap(map, map_pages);
-	abandon();
-	tk_del("d");
-	tk_ok(tp_export_del(tk_nl, "p"), "release");
-}
-
-static bool complete(void)
-{
-	return tk_event(TELEPAGE_EVENT_REGION_COMPLETE, "d", 0, NULL) && !tk_stat("d").absent;
-}
-
-static bool broken(int err)
-{
-	struct tp_event ev = { 0 };
-
-	if (!tk_event(TELEPAGE_EVENT_REGION_BROKEN, "d", 0, &ev))
-		return false;
-	if (ev.error != err || !*ev.reason)
-		tap_note("%s: %s", strerror(ev.error), ev.reason);
-	return ev.error == err && *ev.reason;
-}
-
-static int child_loads(void *arg)
-{
-	return tk_load(arg) == -SIGBUS ? 7 : 0;
-}
-
-/* a task that needs a page of "d" which cannot be had; it waits */
-static pid_t wants(unsigned long page)
-{
-	return tk_fork(child_loads, map + PAGES(page));
-}
-
-static void give_up(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	tk_reap(pid);
-}
-
-/* in small pages, so that what is not touched is not there */
-static uint64_t anon(struct proc *p, unsigned long pages)
-{
-	uint64_t a = proc_must(p, P_MMAP, 0, PAGES(pages), RW, ANON, -1UL);
-
-	proc_do(p, P_MADVISE, a, PAGES(pages), MADV_NOHUGEPAGE);
-	return a;
-}
-
-static unsigned long not_zero(unsigned long first, unsigned long pages)
-{
-	unsigned long n = 0;
-
-	for (unsigned long i = first; i < first + pages; i++)
-		n += !tk_is_zero(map + PAGES(i), TK_PAGE);
-	return n;
-}
-
-/* how many pages from @first on are not the pages of @seed from @from on */
-static unsigned long differ(unsigned long first, unsigned long pages, uint32_t seed,
-			    unsigned long from)
-{
-	unsigned long n = 0;
-
-	for (unsigned long i = 0; i < pages; i++)
-		n += !tk_is_page(map + PAGES(first + i), seed, from + i);
-	return n;
-}
+#include "procfill.h"
 
 static int filled_file(int fd, unsigned long pages, unsigned long step, uint32_t seed)
 {
@@ -147,7 +41,7 @@ static void test_kinds(bool push)
 	uint64_t a;
 
 	proc_start(&p);
-	a = anon(&p, NR);				/* the first half is touched */
+	a = fill_anon(&p, NR);				/* the first half is touched */
 	proc_must(&p, P_FILL, a, NR / 2, 1, 0);
 	r[0] = (struct tp_range){ a, PAGES(NR) };
 	a = proc_must(&p, P_MMAP, 0, PAGES(32), RW, MAP_PRIVATE, file);
@@ -156,7 +50,7 @@ static void test_kinds(bool push)
 	a = proc_must(&p, P_MMAP, 0, PAGES(NR), RW, MAP_SHARED, memfd);
 	proc_must(&p, P_LOAD, a + PAGES(8), 2);
 	r[2] = (struct tp_range){ a, PAGES(NR) };
-	a = anon(&p, 64);				/* zero, read and written */
+	a = fill_anon(&p, 64);				/* zero, read and written */
 	proc_must(&p, P_LOAD, a, 16);
 	proc_must(&p, P_SET, a + PAGES(16), PAGES(16), 0);
 	r[3] = (struct tp_range){ a, PAGES(64) };
@@ -172,23 +66,25 @@ static void test_kinds(bool push)
 	rss = proc_kb(&p, "smaps_rollup", "Rss");
 	pte = proc_kb(&p, "status", "VmPTE");
 	kept = blocks(memfd);
-	begin(&p, r, 6, push);
+	fill_begin(&p, r, 6, push);
 	if (push)
-		tap_ok(complete(), "five kinds of memory: %s", how);
-	tap_ok(!differ(0, NR / 2, 1, 0), "anonymous memory is right, %s", how);
-	tap_ok(!not_zero(NR / 2, NR / 2), "what was never touched is zero");
-	tap_ok(!differ(NR, 5, 2, 0) && !differ(NR + 5, 1, 4, 5) && !differ(NR + 6, 26, 2, 6),
+		tap_ok(fill_complete(), "five kinds of memory: %s", how);
+	tap_ok(!fill_differ(0, NR / 2, 1, 0), "anonymous memory is right, %s", how);
+	tap_ok(!fill_not_zero(NR / 2, NR / 2), "what was never touched is zero");
+	tap_ok(!fill_differ(NR, 5, 2, 0) && !fill_differ(NR + 5, 1, 4, 5) && !fill_differ(NR + 6, 26, 2, 6),
 	       "a private mapping of a file is the file, but for what was written");
-	tap_ok(tk_is_page(map + PAGES(NR + 32), 3, 0) && !not_zero(NR + 33, 1) &&
-	       tk_is_page(map + PAGES(NR + 40), 3, 8) && !not_zero(NR + 41, 1) &&
-	       tk_is_page(map + PAGES(NR + 42), 3, 10) &&
-	       tk_is_page(map + PAGES(NR + 32 + NR - 2), 3, NR - 2) && !not_zero(NR + 32 + NR - 1, 1),
+	tap_ok(tk_is_page(fill_map + PAGES(NR + 32), 3, 0) && !fill_not_zero(NR + 33, 1) &&
+	       tk_is_page(fill_map + PAGES(NR + 40), 3, 8) && !fill_not_zero(NR + 41, 1) &&
+	       tk_is_page(fill_map + PAGES(NR + 42), 3, 10) &&
+	       tk_is_page(fill_map + PAGES(NR + 32 + NR - 2), 3, NR - 2) &&
+	       !fill_not_zero(NR + 32 + NR - 1, 1),
 	       "a shared file is right, mapped or not");
-	tap_ok(!not_zero(2 * NR + 32, 64), "zero is zero");
-	tap_ok(!differ(2 * NR + 96, 4, 6, 0) && !not_zero(2 * NR + 100, 1), "shared memory is right");
+	tap_ok(!fill_not_zero(2 * NR + 32, 64), "zero is zero");
+	tap_ok(!fill_differ(2 * NR + 96, 4, 6, 0) && !fill_not_zero(2 * NR + 100, 1),
+	       "shared memory is right");
 	tap_ok(proc_kb(&p, "smaps_rollup", "Rss") == rss && proc_kb(&p, "status", "VmPTE") == pte &&
 	       blocks(memfd) == kept, "and the process has not got a page more");
-	end();
+	fill_end();
 	proc_kill(&p);
 	close(file);
 	close(memfd);
@@ -203,19 +99,19 @@ static void test_huge(void)
 	long huge;
 
 	proc_start(&p);
-	a = (anon(&p, 3 * nr) + (2 << 20) - 1) & -(2UL << 20);
+	a = (fill_anon(&p, 3 * nr) + (2 << 20) - 1) & -(2UL << 20);
 	proc_must(&p, P_MADVISE, a, r.len, MADV_HUGEPAGE);
 	proc_must(&p, P_FILL, a, nr / 2, 11, 0);
 	proc_must(&p, P_LOAD, a + r.len / 2, 1);
 	huge = proc_kb(&p, "smaps_rollup", "AnonHugePages");
 	r.addr = a;
-	begin(&p, &r, 1, true);
-	tap_ok(complete() && !differ(0, nr / 2, 11, 0) && !not_zero(nr / 2, nr / 2),
+	fill_begin(&p, &r, 1, true);
+	tap_ok(fill_complete() && !fill_differ(0, nr / 2, 11, 0) && !fill_not_zero(nr / 2, nr / 2),
 	       "huge pages, one of them the huge zero page");
 	if (huge <= 0)
 		tap_note("the kernel gave none");
 	tap_ok(proc_kb(&p, "smaps_rollup", "AnonHugePages") == huge, "and they stay huge");
-	end();
+	fill_end();
 	proc_kill(&p);
 
 	if (tk_write_file("/proc/sys/vm/nr_hugepages", "2")) {
@@ -229,10 +125,10 @@ static void test_huge(void)
 
 		proc_must(&p, P_FILL, a, 16, 12, 0);
 		h[1].addr = proc_must(&p, P_MMAP, 0, 2 << 20, RW, ANON | MAP_HUGETLB, -1UL);
-		begin(&p, h, 2, true);
-		tap_ok(complete() && !differ(0, 7, 12, 3) && !not_zero(7, 8),
+		fill_begin(&p, h, 2, true);
+		tap_ok(fill_complete() && !fill_differ(0, 7, 12, 3) && !fill_not_zero(7, 8),
 		       "hugetlb pages, touched and not");
-		end();
+		fill_end();
 	} else {
 		tap_skip("hugetlb pages", "no memory for them");
 	}
@@ -254,19 +150,19 @@ static void test_ksm(void)
 	tk_write_file("/sys/kernel/mm/ksm/sleep_millisecs", "0");
 	tk_write_file("/sys/kernel/mm/ksm/pages_to_scan", "10000");
 	proc_start(&p);
-	r.addr = anon(&p, 64);
+	r.addr = fill_anon(&p, 64);
 	proc_must(&p, P_SET, r.addr, PAGES(64), 0x5a);
 	proc_must(&p, P_MADVISE, r.addr, r.len, MADV_MERGEABLE);
 #define SHARING atol(tk_cat("/sys/kernel/mm/ksm/pages_sharing", text, sizeof(text)))
 	tap_ok(tk_until(SHARING >= 60), "KSM merges pages");
 	tk_write_file("/sys/kernel/mm/ksm/run", "0");
 	sharing = SHARING;
-	begin(&p, &r, 1, true);
-	tap_ok(complete() && map[0] == 0x5a && !memcmp(map, map + 1, PAGES(64) - 1),
+	fill_begin(&p, &r, 1, true);
+	tap_ok(fill_complete() && fill_map[0] == 0x5a && !memcmp(fill_map, fill_map + 1, PAGES(64) - 1),
 	       "merged pages are right");
 	tap_ok(SHARING == sharing, "and stay merged");
 #undef SHARING
-	end();
+	fill_end();
 	proc_kill(&p);
 }
 
@@ -280,17 +176,17 @@ static void test_swap(void)
 		return;
 	}
 	proc_start(&p);
-	r[0].addr = anon(&p, NR);
+	r[0].addr = fill_anon(&p, NR);
 	proc_must(&p, P_FILL, r[0].addr, NR, 21, 0);
 	r[1].addr = proc_must(&p, P_MMAP, 0, PAGES(NR), RW, MAP_SHARED | MAP_ANONYMOUS, -1UL);
 	proc_must(&p, P_FILL, r[1].addr, NR, 22, 0);
 	proc_must(&p, P_MADVISE, r[0].addr, r[0].len, MADV_PAGEOUT);
 	proc_must(&p, P_MADVISE, r[1].addr, r[1].len, MADV_PAGEOUT);
 	tap_ok(proc_kb(&p, "smaps_rollup", "Swap") >= (long)(NR * 4), "pages are swapped out");
-	begin(&p, r, 2, true);
-	tap_ok(complete() && !differ(0, NR, 21, 0) && !differ(NR, NR, 22, 0),
+	fill_begin(&p, r, 2, true);
+	tap_ok(fill_complete() && !fill_differ(0, NR, 21, 0) && !fill_differ(NR, NR, 22, 0),
 	       "what is swapped out is brought back and right");
-	end();
+	fill_end();
 	proc_kill(&p);
 	if (system("swapoff /dev/ram0 && rmmod brd"))
 		tap_note("the swap stays");
@@ -303,32 +199,32 @@ static void test_discard(void)
 	struct proc p;
 
 	proc_start(&p);
-	r.addr = anon(&p, NR);
+	r.addr = fill_anon(&p, NR);
 	proc_must(&p, P_FILL, r.addr, NR, 31, 0);
 	proc_must(&p, P_MADVISE, r.addr, PAGES(NR / 2), MADV_DONTNEED);
-	begin(&p, &r, 1, false);
-	tap_ok(!not_zero(0, 8) && !differ(NR / 2, 8, 31, NR / 2), "what was discarded is zero");
+	fill_begin(&p, &r, 1, false);
+	tap_ok(!fill_not_zero(0, 8) && !fill_differ(NR / 2, 8, 31, NR / 2), "what was discarded is zero");
 	proc_must(&p, P_MADVISE, r.addr + PAGES(NR - 8), PAGES(8), MADV_DONTNEED);
-	tap_ok(!not_zero(NR - 8, 8), "also when that happens during the fill");
-	end();
+	tap_ok(!fill_not_zero(NR - 8, 8), "also when that happens during the fill");
+	fill_end();
 
 	for (unsigned int round = 0; round < 8; round++) {
 		struct proc q;
 
 		proc_start(&q);
-		r.addr = anon(&q, NR);
+		r.addr = fill_anon(&q, NR);
 		proc_must(&q, P_FILL, r.addr, NR, 32, 0);
-		begin(&q, &r, 1, round & 1);
+		fill_begin(&q, &r, 1, round & 1);
 		proc_must(&q, P_DISCARD, r.addr, r.len, round & 2 ? NR : 1);
 		for (unsigned long i = 0; i < NR; i++) {
-			if (tk_is_zero(map + PAGES(i), TK_PAGE))
+			if (tk_is_zero(fill_map + PAGES(i), TK_PAGE))
 				zero++;
-			else if (!tk_is_page(map + PAGES(i), 32, i))
+			else if (!tk_is_page(fill_map + PAGES(i), 32, i))
 				other++;
 		}
 		tk_until(!tk_stat("d").absent);
 		other += tk_stat("d").absent;
-		end();
+		fill_end();
 		proc_kill(&q);
 	}
 	tap_ok(!other, "discarded all the time: each page is what it was, or zero");
@@ -349,103 +245,14 @@ static void test_discard_file(void)
 		proc_start(&p);
 		r.addr = proc_must(&p, P_MMAP, 0, r.len, RW, MAP_PRIVATE, file);
 		proc_must(&p, P_FILL, r.addr, NR, 33, 0);
-		begin(&p, &r, 1, round & 1);
+		fill_begin(&p, &r, 1, round & 1);
 		proc_must(&p, P_DISCARD, r.addr, r.len, round & 2 ? NR : 1);
-		wrong += differ(0, NR, 33, 0);
-		end();
+		wrong += fill_differ(0, NR, 33, 0);
+		fill_end();
 		proc_kill(&p);
 	}
 	tap_ok(!wrong, "so are private pages of a file, which are the file's again");
 	close(file);
-}
-
-static void test_unmap(void)
-{
-	struct tp_range r = { .len = PAGES(NR) };
-	struct proc p;
-	pid_t pid;
-
-	proc_start(&p);
-	r.addr = anon(&p, NR);
-	proc_must(&p, P_FILL, r.addr, NR, 41, 0);
-	begin(&p, &r, 1, false);
-	tap_ok(!differ(0, 16, 41, 0), "pages come over");
-	proc_must(&p, P_MUNMAP, r.addr + PAGES(8), PAGES(64));
-	pid = wants(40);
-	tap_ok(broken(EFAULT), "a page that was unmapped breaks the region, which says why");
-	tap_ok(!differ(0, 16, 41, 0), "what had come before stays");
-	tap_ok(!waitpid(pid, NULL, WNOHANG), "who needs it waits");
-	/* something else at the same place is not what was exported */
-	proc_must(&p, P_MMAP, r.addr + PAGES(8), PAGES(64), RW, ANON | MAP_FIXED, -1UL);
-	proc_must(&p, P_FILL, r.addr + PAGES(8), 64, 42, 8);
-	tk_pair_detach(&pair, 0);
-	tk_pair_attach(&pair, 0);
-	tap_ok(broken(EFAULT) && !waitpid(pid, NULL, WNOHANG),
-	       "a new mapping at its place is not given out");
-	tap_ok(!differ(72, 8, 41, 72) && !differ(NR - 8, 8, 41, NR - 8),
-	       "pages beside the hole still come");
-	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
-	tap_ok(tk_reap(pid) == 7, "given up, the task that needs it gets SIGBUS");
-	end();
-
-	/* a mapping over it, without munmap() */
-	begin(&p, &(struct tp_range){ r.addr + PAGES(128), PAGES(16) }, 1, false);
-	proc_must(&p, P_MMAP, r.addr + PAGES(130), PAGES(4), RW, ANON | MAP_FIXED, -1UL);
-	proc_must(&p, P_FILL, r.addr + PAGES(130), 4, 43, 0);
-	pid = wants(3);
-	tap_ok(broken(EFAULT), "nor one that was put over it");
-	give_up(pid);
-	end();
-
-	/* moved away: the old place is gone, wherever the pages are now */
-	begin(&p, &(struct tp_range){ r.addr + PAGES(256), PAGES(16) }, 1, false);
-	proc_must(&p, P_MREMAP, r.addr + PAGES(256), PAGES(8), r.addr + PAGES(8));
-	pid = wants(7);
-	tap_ok(broken(EFAULT), "what mremap() takes away is gone");
-	give_up(pid);
-	tap_ok(!differ(8, 8, 41, 264), "the rest is not");
-	end();
-
-	/* moved in: where it went is another mapping, too */
-	begin(&p, &(struct tp_range){ r.addr + PAGES(320), PAGES(16) }, 1, false);
-	proc_must(&p, P_MREMAP, r.addr + PAGES(400), PAGES(8), r.addr + PAGES(320));
-	pid = wants(0);
-	tap_ok(broken(EFAULT), "what mremap() puts in its place is not given out");
-	give_up(pid);
-	end();
-	proc_kill(&p);
-}
-
-/* while all is pushed */
-static void test_unmap_under_push(void)
-{
-	struct tp_range r = { .len = PAGES(8 * NR) };
-	unsigned long wrong = 0, got = 0;
-	struct tp_region st;
-	struct proc p;
-
-	proc_start(&p);
-	r.addr = anon(&p, 8 * NR);
-	proc_must(&p, P_FILL, r.addr, 8 * NR, 44, 0);
-	begin(&p, &r, 1, true);
-	for (unsigned long i = 0; i < 8 * NR; i += 32) {
-		proc_must(&p, P_MMAP, r.addr + PAGES(8 * NR - i - 32), PAGES(32), RW,
-			  ANON | MAP_FIXED, -1UL);
-		proc_must(&p, P_SET, r.addr + PAGES(8 * NR - i - 32), PAGES(32), 0xee);
-	}
-	tk_until(tk_stat("d").state != TELEPAGE_REGION_FILLING);
-	st = tk_stat("d");
-	abandon();
-	for (unsigned long i = 0; i < 8 * NR; i++) {
-		if (tk_load(map + PAGES(i)) == -SIGBUS)
-			continue;
-		got++;
-		wrong += !tk_is_page(map + PAGES(i), 44, i);
-	}
-	tap_ok(!wrong && got + st.absent >= 8 * NR, "mapped anew while it is pushed: no page of the new");
-	tap_note("%lu of %lu pages came", got, 8 * NR);
-	end();
-	proc_kill(&p);
 }
 
 static void test_mprotect_and_uffd(void)
@@ -455,96 +262,27 @@ static void test_mprotect_and_uffd(void)
 	pid_t pid;
 
 	proc_start(&p);
-	r.addr = anon(&p, NR);
+	r.addr = fill_anon(&p, NR);
 	proc_must(&p, P_FILL, r.addr, NR / 2, 45, 0);
-	begin(&p, &r, 1, false);
+	fill_begin(&p, &r, 1, false);
 	proc_must(&p, P_MPROTECT, r.addr, PAGES(8), PROT_NONE);
-	pid = wants(3);
-	tap_ok(broken(EACCES), "a page that the process may not read itself");
+	pid = fill_wants(3);
+	tap_ok(fill_broken(EACCES), "a page that the process may not read itself");
 	/* the region heals when the page can be had and a lane asks again */
 	proc_must(&p, P_MPROTECT, r.addr, PAGES(8), PROT_READ);
-	tk_pair_detach(&pair, 0);
-	tk_pair_attach(&pair, 0);
-	tap_ok(tk_reap(pid) == 0 && !differ(0, 8, 45, 0), "and when it may again, it comes");
+	tk_pair_detach(&fill_pair, 0);
+	tk_pair_attach(&fill_pair, 0);
+	tap_ok(tk_reap(pid) == 0 && !fill_differ(0, 8, 45, 0), "and when it may again, it comes");
 	if (proc_do(&p, P_UFFD, r.addr, r.len) < 0) {
 		tap_skip("userfaultfd", "not in this kernel");
 	} else {
-		tap_ok(!differ(8, 8, 45, 8), "under a userfaultfd what is there comes");
-		pid = wants(NR / 2 + 1);
-		tap_ok(broken(EBUSY), "what is to come from its handler is not zero");
-		give_up(pid);
+		tap_ok(!fill_differ(8, 8, 45, 8), "under a userfaultfd what is there comes");
+		pid = fill_wants(NR / 2 + 1);
+		tap_ok(fill_broken(EBUSY), "what is to come from its handler is not zero");
+		fill_give_up(pid);
 	}
-	end();
+	fill_end();
 	proc_kill(&p);
-}
-
-static long anon_kb(void)
-{
-	return proc_kb(&(struct proc){ .pid = getpid() }, "../meminfo", "AnonPages");
-}
-
-static void test_gone(bool exec)
-{
-	struct tp_range r = { .len = PAGES(16 * NR) };
-	const char *what = exec ? "exec" : "kill -9";
-	struct tp_event ev = { 0 };
-	struct tp_export ex;
-	struct proc p;
-	long before;
-	pid_t pid;
-
-	proc_start(&p);
-	r.addr = anon(&p, 16 * NR);
-	proc_must(&p, P_FILL, r.addr, 16 * NR, 51, 0);
-	begin(&p, &r, 1, false);
-	tap_ok(!differ(0, 32, 51, 0), "pages come over");
-	before = anon_kb();
-	if (exec)
-		proc_must(&p, P_EXEC, 0);
-	else
-		kill(p.pid, SIGKILL);
-	tap_ok(tk_event(TELEPAGE_EVENT_EXPORT_LOST, NULL, 0, &ev) && !strcmp(ev.export, "p") &&
-	       ev.error == ESRCH && *ev.reason, "%s: an event says that the export is lost", what);
-	tk_ok(tp_export_get(tk_nl, "p", &ex), "get");
-	tap_ok(ex.lost && ex.nr_ranges == 1 && ex.ranges[0].addr == r.addr, "and so does the export");
-	tp_export_clear(&ex);
-	tap_ok(tk_until(anon_kb() < before - (long)(12 * NR * 4)),
-	       "its memory is freed, the export does not keep it");
-	pid = wants(100);
-	tap_ok(broken(ESRCH), "who needs more is told what happened");
-	tap_ok(!differ(0, 32, 51, 0), "what has come stays");
-	give_up(pid);
-	end();
-	proc_kill(&p);
-}
-
-static void test_killed_under_push(void)
-{
-	struct tp_range r = { .len = PAGES(8 * NR) };
-	unsigned long wrong = 0, got = 0, ended = 0;
-
-	for (unsigned int round = 0; round < 6; round++) {
-		struct proc p;
-
-		proc_start(&p);
-		r.addr = anon(&p, 8 * NR);
-		proc_must(&p, P_FILL, r.addr, 8 * NR, 52, 0);
-		begin(&p, &r, 1, true);
-		tk_nap_ms(round * 4);
-		proc_kill(&p);
-		ended += tk_until(tk_stat("d").state != TELEPAGE_REGION_FILLING);
-		abandon();
-		for (unsigned long i = 0; i < 8 * NR; i++) {
-			if (tk_load(map + PAGES(i)) == -SIGBUS)
-				continue;
-			got++;
-			wrong += !tk_is_page(map + PAGES(i), 52, i);
-		}
-		end();
-	}
-	tap_ok(ended == 6, "killed during the push: whole or broken, never waiting on");
-	tap_ok(!wrong, "and no page is wrong, none zero");
-	tap_note("%lu of %lu pages came", got, 6 * 8 * NR);
 }
 
 static long free_kb(void)
@@ -567,15 +305,15 @@ static void test_nothing_is_kept(void)
 		struct proc p;
 
 		proc_start(&p);
-		r.addr = anon(&p, 16 * NR);
+		r.addr = fill_anon(&p, 16 * NR);
 		proc_must(&p, P_FILL, r.addr, 16 * NR, 71, 0);
-		begin(&p, &r, 1, true);
-		if (!complete())
+		fill_begin(&p, &r, 1, true);
+		if (!fill_complete())
 			tk_die("the region does not fill");
 		if (round % 2)
 			proc_must(&p, P_MADVISE, r.addr, r.len, MADV_DONTNEED);
 		proc_kill(&p);
-		end();
+		fill_end();
 		/* sockets that were closed may still hold some for a moment */
 		for (tries = 0; tries < 50 && free_kb() < before - most; tries++)
 			tk_nap_ms(50);
@@ -592,15 +330,15 @@ static void test_fork(void)
 	long child;
 
 	proc_start(&p);
-	r.addr = anon(&p, NR);
+	r.addr = fill_anon(&p, NR);
 	proc_must(&p, P_FILL, r.addr, NR, 61, 0);
-	begin(&p, &r, 1, false);
-	tap_ok(!differ(0, 8, 61, 0), "pages come over");
+	fill_begin(&p, &r, 1, false);
+	tap_ok(!fill_differ(0, 8, 61, 0), "pages come over");
 	child = proc_must(&p, P_FORK, r.addr, PAGES(NR / 2));
 	tk_nap_ms(100);
-	tap_ok(!differ(8, NR - 8, 61, 8), "a child of the process writes its own pages");
+	tap_ok(!fill_differ(8, NR - 8, 61, 8), "a child of the process writes its own pages");
 	kill((pid_t)child, SIGKILL);
-	end();
+	fill_end();
 	proc_kill(&p);
 }
 
@@ -614,7 +352,7 @@ static void test_shown(void)
 	bool same = true;
 
 	proc_start(&p);
-	a = anon(&p, 256);
+	a = fill_anon(&p, 256);
 	for (i = 0; i < 64; i++)
 		r[i] = (struct tp_range){ a + PAGES(4 * (63 - i)), PAGES(1 + i % 4) };
 	fd = proc_mem(&p);
@@ -635,7 +373,7 @@ static void test_shown(void)
 int main(void)
 {
 	tk_init();
-	tk_pair_open(&pair, 2, false);
+	tk_pair_open(&fill_pair, 2, false);
 	test_shown();
 	test_kinds(true);
 	test_kinds(false);
@@ -644,14 +382,9 @@ int main(void)
 	test_swap();
 	test_discard();
 	test_discard_file();
-	test_unmap();
-	test_unmap_under_push();
 	test_mprotect_and_uffd();
-	test_gone(false);
-	test_gone(true);
-	test_killed_under_push();
 	test_fork();
 	test_nothing_is_kept();
-	tk_pair_close(&pair);
+	tk_pair_close(&fill_pair);
 	return tap_done();
 }
