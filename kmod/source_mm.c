@@ -263,12 +263,15 @@ static int tp_mm_read_stable(struct tp_mm *m, pgoff_t index, struct page *to)
 		if (ret == -EAGAIN)
 			fsleep(1000);
 	} while ((again || ret == -EAGAIN) && !gone && --tries);
+	/*
+	 * Killed for want of memory: what was taken away already looks like zero. It is
+	 * marked as gone, too, but nobody has unmapped it, so this comes first.
+	 */
+	if (check_stable_address_space(m->mm))
+		return -ESRCH;
 	if (gone)
 		return -EFAULT;
-	if (ret == -EAGAIN)
-		ret = -EBUSY;
-	/* Killed for want of memory: what was taken away already looks like zero. */
-	return check_stable_address_space(m->mm) ? -ESRCH : ret;
+	return ret == -EAGAIN ? -EBUSY : ret;
 }
 
 static bool tp_source_mm_open(const struct tp_export *ex)

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * procgone.c - the memory of a process as a source that goes away: unmapped, or with the
- * process
+ * procgone.c - the memory of a process as a source that goes away: unmapped, with the
+ * process, or taken from it before it has ended
  */
 #include <stdio.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 
 #include "procfill.h"
+
+#ifndef SYS_process_mrelease
+#define SYS_process_mrelease	448
+#endif
 
 static void test_unmap(void)
 {
@@ -167,6 +173,106 @@ static void test_killed_under_push(void)
 	tap_note("%lu of %lu pages came", got, 6 * 8 * NR);
 }
 
+/*
+ * Killed, and stopped where it has all of its memory yet: it goes on to its end when it
+ * is let go, as it does by itself, sooner or later.
+ */
+static void kill_held(const struct proc *p)
+{
+	int status;
+
+	if (ptrace(PTRACE_SEIZE, p->pid, 0, PTRACE_O_TRACEEXIT) || kill(p->pid, SIGKILL) ||
+	    waitpid(p->pid, &status, __WALL) != p->pid ||
+	    status >> 8 != (SIGTRAP | PTRACE_EVENT_EXIT << 8))
+		tk_die("a process that is held while it ends: %m");
+}
+
+static void let_go(struct proc *p)
+{
+	ptrace(PTRACE_CONT, p->pid, 0, 0);
+	proc_kill(p);
+}
+
+/* its memory is taken away, as the OOM killer's reaper does */
+static void reap_memory(const struct proc *p)
+{
+	int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+
+	if (fd < 0 || syscall(SYS_process_mrelease, fd, 0))
+		tk_die("process_mrelease: %m");
+	close(fd);
+}
+
+/*
+ * What is killed for want of memory loses it before it has ended: the addresses are
+ * mapped yet, and nothing is there. It must not look like memory that is zero.
+ */
+static void test_reaped(void)
+{
+	struct tp_range r = { .len = PAGES(NR) };
+	struct proc p;
+	long rss;
+	pid_t pid;
+
+	proc_start(&p);
+	r.addr = fill_anon(&p, NR);
+	proc_must(&p, P_FILL, r.addr, NR, 81, 0);
+	fill_begin(&p, &r, 1, false);
+	tap_ok(!fill_differ(0, 16, 81, 0), "pages come over");
+	kill_held(&p);
+	tap_ok(!fill_differ(16, 16, 81, 16), "killed, and has its memory yet: they still come");
+	rss = proc_kb(&p, "status", "RssAnon");
+	reap_memory(&p);
+	/* what it has is counted by CPUs, roughly */
+	tap_ok(proc_kb(&p, "status", "RssAnon") < rss - (long)(NR * 2),
+	       "its memory is taken away before it has ended");
+	pid = fill_wants(100);
+	tap_ok(fill_broken(ESRCH), "who needs more is told so, and does not get zeros");
+	tap_ok(!waitpid(pid, NULL, WNOHANG), "but waits");
+	tap_ok(!fill_differ(0, 32, 81, 0), "what has come stays");
+	fill_give_up(pid);
+	fill_end();
+	let_go(&p);
+}
+
+/* while all is pushed: anonymous memory, and pages that were the file's before */
+static void test_reaped_under_push(void)
+{
+	struct tp_range r[2] = { { 0, PAGES(4 * NR) }, { 0, PAGES(4 * NR) } };
+	unsigned long wrong = 0, got = 0, ended = 0;
+	int file = memfd_create("file", 0);
+
+	if (file < 0 || ftruncate(file, (off_t)r[1].len))
+		tk_die("file: %m");
+	for (unsigned int round = 0; round < 6; round++) {
+		struct proc p;
+
+		proc_start(&p);
+		r[0].addr = fill_anon(&p, 4 * NR);
+		r[1].addr = proc_must(&p, P_MMAP, 0, r[1].len, RW, MAP_PRIVATE, file);
+		proc_must(&p, P_FILL, r[0].addr, 4 * NR, 82, 0);
+		proc_must(&p, P_FILL, r[1].addr, 4 * NR, 82, 4 * NR);
+		fill_begin(&p, r, 2, true);
+		kill_held(&p);
+		tk_nap_ms(round * 4);
+		reap_memory(&p);
+		ended += tk_until(tk_stat("d").state != TELEPAGE_REGION_FILLING);
+		fill_abandon();
+		for (unsigned long i = 0; i < 8 * NR; i++) {
+			if (tk_load(fill_map + PAGES(i)) == -SIGBUS)
+				continue;
+			got++;
+			wrong += !tk_is_page(fill_map + PAGES(i), 82, i);
+		}
+		fill_end();
+		let_go(&p);
+	}
+	tap_ok(ended == 6, "taken away during the push: whole or broken, never waiting on");
+	tap_ok(!wrong, "and no page is wrong, none zero");
+	tap_note("%lu of %lu pages came", got, 6 * 8 * NR);
+	close(file);
+}
+
 int main(void)
 {
 	tk_init();
@@ -176,6 +282,8 @@ int main(void)
 	test_gone(false);
 	test_gone(true);
 	test_killed_under_push();
+	test_reaped();
+	test_reaped_under_push();
 	tk_pair_close(&fill_pair);
 	return tap_done();
 }
