@@ -8,7 +8,7 @@
 #   make install-dkms   the module's source, for dkms to build for each kernel (DESTDIR=)
 #   make demo       teleport a running guest between two emulated hosts
 #   make check      the tests (TIER=quick: the short ones, TIER=all: the long ones
-#                   as well, KERNELS="6.1 7.2": on these only)
+#                   as well, and on 7.2, too; KERNELS="6.1 7.2": on these only)
 #   make bench      the benchmark report
 #   make lint       checkpatch, sparse, W=1, clang-tidy, cppcheck, shellcheck
 
@@ -21,7 +21,7 @@ LAB   := selftests/lab/lab
 TIER ?= full
 KERNELS ?=
 # kernels that the lab boots and the tests cover; it knows more, for KERNELS=
-LAB_KERNELS ?= $(or $(filter-out none,$(KERNELS)),6.1 6.12)
+LAB_KERNELS ?= $(or $(filter-out none,$(KERNELS)),6.1 6.12 $(if $(filter all,$(TIER)),7.2))
 
 .PHONY: all module tool install install-module install-dkms demo check bench lint clean lab-modules \
 	selftests deps check-deps
