@@ -153,7 +153,7 @@ static loff_t tp_llseek(struct file *file, loff_t offset, int whence)
 	struct tp_region *r = tp_region(file_inode(file));
 	struct address_space *mapping = file->f_mapping;
 	loff_t size = i_size_read(&r->inode);
-	unsigned long i, next, remote;
+	unsigned long i, next;
 
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		return generic_file_llseek(file, offset, whence);
@@ -164,11 +164,11 @@ static loff_t tp_llseek(struct file *file, loff_t offset, int whence)
 		return vfs_setpos(file, whence == SEEK_DATA ? offset : size, size);
 	i = offset >> PAGE_SHIFT;
 	if (whence == SEEK_DATA) {
+		/* in this order: a page that comes meanwhile is found by one of both */
 		next = i;
-		if (!xa_find(&mapping->i_pages, &next, r->nr_pages - 1, XA_PRESENT))
-			next = r->nr_pages;
-		remote = r->remote ? find_next_bit(r->remote, r->nr_pages, i) : r->nr_pages;
-		i = min(next, remote);
+		i = tp_next_remote(r, i, r->nr_pages);
+		if (next < i && xa_find(&mapping->i_pages, &next, i - 1, XA_PRESENT))
+			i = next;
 		if (i >= r->nr_pages)
 			return -ENXIO;
 	} else {

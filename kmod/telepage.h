@@ -228,6 +228,41 @@ static inline bool tp_is_remote(const struct tp_region *r, pgoff_t index)
 	return remote && test_bit_acquire(index, remote);
 }
 
+/*
+ * find_next_bit() where bits are set and cleared meanwhile. It reads each word once, and
+ * plainly, for which KCSAN tells of a race with whoever changes one. That is harmless where
+ * what was found may be old: it is looked at again before it counts, or it costs no more
+ * than an answer that comes too early or too late.
+ */
+#define tp_find_next_bit(bits, end, from)	data_race(find_next_bit(bits, end, from))
+/* the same of clear bits, as harmless */
+#define tp_find_next_zero_bit(bits, end, from)	data_race(find_next_zero_bit(bits, end, from))
+/* the same of bits that are set in both */
+#define tp_find_next_and_bit(a, b, end, from)	data_race(find_next_and_bit(a, b, end, from))
+
+/**
+ * tp_next_remote - the next page whose content is at the peer
+ * @r: the region
+ * @index: page from which on to look, in range
+ * @end: where to stop
+ *
+ * Context: any. For each page that is passed over, what tp_is_remote() says of one that is
+ * not remote. The page that is found was; ask tp_is_remote() whether it is.
+ * Return: the page, or @end.
+ */
+static inline pgoff_t tp_next_remote(const struct tp_region *r, pgoff_t index, pgoff_t end)
+{
+	/* Pairs with smp_store_release() in tp_import_start(). */
+	unsigned long *remote = smp_load_acquire(&r->remote);
+
+	if (!remote)
+		return end;
+	index = tp_find_next_bit(remote, end, index);
+	/* Pairs with the atomics that clear a bit, behind the page's entry: see fault.c. */
+	smp_rmb();
+	return index;
+}
+
 /**
  * tp_is_live - does the source of a region still write to it?
  * @r: the region

@@ -2,6 +2,8 @@
 /*
  * link.c - filling a region: push, demand, the fence, lanes that break
  */
+#include <sched.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -539,6 +541,71 @@ static void test_two_regions_on_a_link(void)
 	tk_pair_close(&p);
 }
 
+struct seeker {
+	int fd;
+	atomic_ulong page, looks;
+	atomic_bool over;
+	unsigned long wrong;
+};
+
+static void *seeks(void *arg)
+{
+	struct seeker *s = arg;
+
+	while (!atomic_load(&s->over)) {
+		off_t at = (off_t)(atomic_load(&s->page) * TK_PAGE);
+
+		s->wrong += lseek(s->fd, at, SEEK_DATA) != at;
+		atomic_fetch_add(&s->looks, 1);
+	}
+	return NULL;
+}
+
+/*
+ * Who copies a region by its holes must not miss a page because it just comes. One page of
+ * 64 comes at a time, and the last one is here: the kernel looks long for the next that is.
+ */
+static void test_seek_while_it_comes(void)
+{
+	const unsigned long pages = 64UL * 64 * 64, step = 64;
+	struct seeker s = { 0 };
+	unsigned long i, looks;
+	struct tk_pair p;
+	uint8_t *map;
+	pthread_t t;
+
+	tk_pair_open(&p, 0, false);
+	tk_new("s", pages);
+	for (i = 0; i < NR * step; i += step)
+		tk_fill("s", i, 2, 15);
+	tk_fill("s", pages - 1, 1, 15);
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tk_import(&p, "s", "d", false);
+	tk_ok(tk_write_file("/sys/fs/telepage/d/prefetch", "none"), "prefetch");
+	map = tk_map("d", pages, PROT_READ, MAP_SHARED);
+	tk_load(map + (pages - 1) * TK_PAGE);
+	tk_load(map);
+	atomic_store(&s.page, 1);
+	s.fd = tk_open("d", O_RDONLY);
+	t = tk_thread(seeks, &s);
+	for (i = 0; i < NR * step; i += step) {
+		tk_load(map + i * TK_PAGE);
+		atomic_store(&s.page, i + 1);
+		looks = atomic_load(&s.looks);
+		while (atomic_load(&s.looks) < looks + 2)
+			sched_yield();
+		tk_load(map + (i + 1) * TK_PAGE);
+	}
+	atomic_store(&s.over, true);
+	tk_join(t);
+	tap_ok(!s.wrong, "SEEK_DATA: a page is data before it comes, while and after (%lu of %lu)",
+	       s.wrong, atomic_load(&s.looks));
+	close(s.fd);
+	tk_unmap(map, pages);
+	tk_import_end("s", "d");
+	tk_pair_close(&p);
+}
+
 int main(void)
 {
 	tk_init();
@@ -554,5 +621,6 @@ int main(void)
 	test_silent_peer();
 	test_bulk_lanes();
 	test_two_regions_on_a_link();
+	test_seek_while_it_comes();
 	return tap_done();
 }
