@@ -110,8 +110,8 @@ void tp_ahead_waste(struct tp_region *r, pgoff_t first, pgoff_t last)
 	if (!a || !atomic_long_read(&a->nr_unused))
 		return;
 	last = min(last, r->nr_pages - 1);
-	for (i = find_next_bit(a->unused, last + 1, first); i <= last;
-	     i = find_next_bit(a->unused, last + 1, i + 1)) {
+	for (i = tp_find_next_bit(a->unused, last + 1, first); i <= last;
+	     i = tp_find_next_bit(a->unused, last + 1, i + 1)) {
 		tp_ahead_forget(r, i);
 		cond_resched();
 	}

@@ -164,8 +164,8 @@ static bool tp_many_dirty(struct tp_region *r, unsigned long start, unsigned lon
 {
 	unsigned long i, n = 0;
 
-	for (i = find_next_bit(r->dirty, end, start); i < end && n < TP_UNMAP_ALL;
-	     i = find_next_bit(r->dirty, end, i + 1))
+	for (i = tp_find_next_bit(r->dirty, end, start); i < end && n < TP_UNMAP_ALL;
+	     i = tp_find_next_bit(r->dirty, end, i + 1))
 		n++;
 	return n == TP_UNMAP_ALL;
 }
@@ -184,14 +184,15 @@ static bool tp_many_dirty(struct tp_region *r, unsigned long start, unsigned lon
 int tp_dirty_harvest(struct tp_region *r, pgoff_t start, unsigned long count, bool clear,
 		     unsigned long *out)
 {
-	unsigned long end = start + count, i = start, n = 0;
+	unsigned long end = start + count, i, n = 0;
 
 	lockdep_assert_held(&tp_ctl_mutex);
 	if (clear)
 		WRITE_ONCE(r->harvests, r->harvests + 1);
 	if (clear && tp_many_dirty(r, start, end))
 		unmap_mapping_pages(r->inode.i_mapping, start, count, false);
-	for_each_set_bit_from(i, r->dirty, end) {
+	for (i = tp_find_next_bit(r->dirty, end, start); i < end;
+	     i = tp_find_next_bit(r->dirty, end, i + 1)) {
 		if (!clear || tp_clean_page(r, i, r->dirty)) {
 			__set_bit(i - start, out);
 			n++;
@@ -288,7 +289,8 @@ int tp_freeze(struct tp_region *r)
 	/* One flush for all; what maps again does so without write permission. */
 	if (tp_many_dirty(r, 0, r->nr_pages))
 		unmap_mapping_pages(mapping, 0, r->nr_pages, false);
-	for_each_set_bit(i, r->dirty, r->nr_pages) {
+	for (i = tp_find_next_bit(r->dirty, r->nr_pages, 0); i < r->nr_pages;
+	     i = tp_find_next_bit(r->dirty, r->nr_pages, i + 1)) {
 		if (!tp_is_fenced(r, i))
 			err = tp_fence_page(r, i, deadline);
 		if (err)

@@ -184,8 +184,8 @@ static unsigned long tp_clear_remote(struct tp_region *r, unsigned long i, unsig
 
 	for (; i < end; i = stop) {
 		stop = min(end, i + 32768);
-		for (i = find_next_bit(r->remote, stop, i); i < stop;
-		     i = find_next_bit(r->remote, stop, i + 1))
+		for (i = tp_find_next_bit(r->remote, stop, i); i < stop;
+		     i = tp_find_next_bit(r->remote, stop, i + 1))
 			n += test_and_clear_bit(i, r->remote);
 		cond_resched();
 	}

@@ -199,19 +199,19 @@ static unsigned int tp_import_take_wants(struct tp_region *r, u8 *buf)
 		struct tp_run run;
 		pgoff_t end;
 
-		run.index = find_next_bit(r->remote, limit, r->want_pos);
+		run.index = tp_find_next_bit(r->remote, limit, r->want_pos);
 		if (run.index >= limit) {
 			r->want_pos = limit;
 			break;
 		}
-		end = find_next_zero_bit(r->remote, limit, run.index);
+		end = tp_find_next_zero_bit(r->remote, limit, run.index);
 		if (o) {
 			/* what a local file has need not cross the link */
 			if (test_bit(run.index, o->local)) {
-				r->want_pos = find_next_zero_bit(o->local, end, run.index);
+				r->want_pos = tp_find_next_zero_bit(o->local, end, run.index);
 				continue;
 			}
-			end = find_next_bit(o->local, end, run.index);
+			end = tp_find_next_bit(o->local, end, run.index);
 		}
 		run.count = end - run.index;
 		tp_wire_put_run(buf + n++ * TP_RUN_LEN, &run);

@@ -234,7 +234,7 @@ static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
 		set_bit(TP_FILL_AGAIN, &o->flags);
 	}
 	for (;;) {
-		i = find_next_and_bit(r->remote, o->local, r->nr_pages, o->fill_pos);
+		i = tp_find_next_and_bit(r->remote, o->local, r->nr_pages, o->fill_pos);
 		if (i < r->nr_pages)
 			break;
 		o->fill_pos = r->nr_pages;

@@ -37,7 +37,8 @@ struct tp_batch {
  */
 unsigned long tp_serve_wanted(struct tp_serve *sv)
 {
-	return bitmap_weight(sv->want, sv->export->nr_pages);
+	/* of no certain moment: pages are wanted and pushed meanwhile */
+	return data_race(bitmap_weight(sv->want, sv->export->nr_pages));
 }
 
 static pgoff_t tp_push_from_cursor(struct tp_serve *sv)

@@ -63,7 +63,8 @@ bool tp_replay_next(struct tp_replay *rp, const unsigned long *wanted, const uns
 		for (; rp->run < rp->at->nr; rp->run++, rp->pos = 0) {
 			const struct telepage_run *run = &rp->at->runs[rp->run];
 			pgoff_t end = run->start + run->count;
-			pgoff_t i = find_next_and_bit(wanted, also, end, run->start + rp->pos);
+			pgoff_t i = tp_find_next_and_bit(wanted, also, end,
+							 run->start + rp->pos);
 
 			if (i >= end)
 				continue;

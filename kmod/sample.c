@@ -188,13 +188,14 @@ int tp_sample_read(struct tp_region *r, pgoff_t start, struct telepage_run *runs
 		return -ENODATA;
 	st->every = s->every;
 	st->sampled = s->nr_pages;
-	st->touched = bitmap_weight(s->touched, r->nr_pages);
+	/* what is set meanwhile is told now or the next time */
+	st->touched = data_race(bitmap_weight(s->touched, r->nr_pages));
 	st->faults = tp_stat_read(r, TP_STAT_SAMPLE_FAULTS) - s->faults;
 	for (; n < *nr; i = end) {
-		i = find_next_bit(s->touched, r->nr_pages, i);
+		i = tp_find_next_bit(s->touched, r->nr_pages, i);
 		if (i >= r->nr_pages)
 			break;
-		end = find_next_zero_bit(s->touched, r->nr_pages, i);
+		end = tp_find_next_zero_bit(s->touched, r->nr_pages, i);
 		runs[n++] = (struct telepage_run){ .start = i, .count = end - i };
 	}
 	*nr = n;

@@ -333,12 +333,11 @@ static pgoff_t tp_huge_first(const struct tp_uffd_range *rg, pgoff_t index)
  */
 static int tp_wait_for_huge(struct tp_uffd *u, pgoff_t first, unsigned long n)
 {
-	const unsigned long *remote = u->region->remote;
 	bool waits = false;
 	pgoff_t i;
 	int ret;
 
-	i = remote ? find_next_bit(remote, first + n, first) : first + n;
+	i = tp_next_remote(u->region, first, first + n);
 	if (i >= first + n)
 		return 0;
 	if (xa_load(&u->faults, i))
@@ -484,7 +483,7 @@ static int tp_fill_range(struct tp_uffd_fd *f, const struct tp_uffd_range *rg)
 			}
 			index = tp_huge_first(rg, index);
 			next = index + (rg->page_size >> PAGE_SHIFT);
-			if (!r->remote || find_next_bit(r->remote, next, index) >= next)
+			if (tp_next_remote(r, index, next) >= next)
 				ret = tp_give_huge(f, rg, index) ?: 1;
 			break;
 		}
