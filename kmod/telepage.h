@@ -284,8 +284,9 @@ static inline long tp_absent(const struct tp_region *r)
 	/* Read first: the one more of a live region goes when it is live no more. */
 	long n = atomic_long_read_acquire(&r->absent);
 
+	/* one that became live between the two had none before */
 	n -= READ_ONCE(r->live);
-	return min_t(long, n, r->nr_pages);
+	return clamp_t(long, n, 0, r->nr_pages);
 }
 
 enum { TP_WANT_AGAIN, TP_SAY_ROUND };
