@@ -57,9 +57,9 @@ void tp_digest_exit(void)
 /*
  * A page's worth, all of it: behind the end of the file there is no content. -EAGAIN: it
  * is another region's that is still absent there, or may become so; we wait for nobody
- * else's link.
+ * else's link. With @wish it is asked for there: who needs it has nobody else to ask.
  */
-static int tp_read_whole(struct file *file, loff_t pos, struct page *page)
+static int tp_read_whole(struct file *file, loff_t pos, struct page *page, bool wish)
 {
 	struct inode *inode = file_inode(file);
 	size_t done = 0;
@@ -70,6 +70,11 @@ static int tp_read_whole(struct file *file, loff_t pos, struct page *page)
 
 		if (last >= from->nr_pages)
 			return -ENODATA;
+		if (wish && !tp_is_live(from)) {
+			tp_request(from, first, NULL);
+			if (last > first)
+				tp_request(from, last, NULL);
+		}
 		if (tp_is_live(from) || tp_is_remote(from, first) || tp_is_remote(from, last))
 			return READ_ONCE(from->state) == TELEPAGE_REGION_ABANDONED ? -EIO : -EAGAIN;
 	}
@@ -83,10 +88,11 @@ static int tp_read_whole(struct file *file, loff_t pos, struct page *page)
 	return 0;
 }
 
-static int tp_read_verified(const struct tp_piece *p, unsigned int i, struct page *page)
+static int tp_read_verified(const struct tp_piece *p, unsigned int i, struct page *page,
+			    bool wish)
 {
 	u8 digest[TELEPAGE_DIGEST_SIZE];
-	int err = tp_read_whole(p->file, p->pos + (loff_t)i * PAGE_SIZE, page);
+	int err = tp_read_whole(p->file, p->pos + (loff_t)i * PAGE_SIZE, page, wish);
 
 	if (err || !p->verify)
 		return err;
@@ -146,7 +152,8 @@ static bool tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsig
 			return true;
 		}
 		folio = tp_alloc_folio(mapping_gfp_mask(r->inode.i_mapping));
-		err = folio ? tp_read_verified(p, i, folio_page(folio, 0)) : -ENOMEM;
+		err = folio ? tp_read_verified(p, i, folio_page(folio, 0), gen && !r->link) :
+			      -ENOMEM;
 		if (!err && tp_page_is_zero(folio_page(folio, 0)))
 			tp_place_zero(r, index, 1, gen, false);
 		else if (!err)

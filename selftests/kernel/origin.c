@@ -416,6 +416,41 @@ static void shared(void)
 	tap_ok(files_close(), "nothing is left");
 }
 
+static int reads_right(void *arg)
+{
+	const struct touch *t = arg;
+	uint8_t page[TK_PAGE];
+	int fd = tk_open("e", O_RDONLY);
+
+	return pread(fd, page, sizeof(page), t->page * TK_PAGE) != (ssize_t)sizeof(page) ||
+	       !tk_is_page(page, t->seed, t->page);
+}
+
+/* a region whose file is another one, which nobody has told to read anything */
+static void chained(void)
+{
+	int fd, middle;
+
+	files_open();
+	fd = image(IMAGE, 7, PAGES, 0);
+	tk_new("d", PAGES);
+	tk_ok(origin("d", fd, 0, PAGES, 0, false, false), "origin");
+	middle = tk_open("d", O_RDONLY);
+	tk_new("e", PAGES);
+	tk_ok(origin("e", middle, 0, PAGES, 0, false, false), "origin");
+	tap_ok(!tk_reap(tk_fork(reads_right, &(struct touch){ 5, 7 })),
+	       "a page that is needed is read through two regions");
+	tap_ok(tk_stat("d").stats.file == 1 && tk_stat("e").stats.file == 1,
+	       "and no other one");
+	close(middle);
+	close(fd);
+	tk_ok(tp_region_abandon(tk_nl, "e"), "abandon");
+	tk_del("e");
+	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
+	tk_del("d");
+	tap_ok(files_close(), "the file is let go of");
+}
+
 int main(void)
 {
 	tk_init();
@@ -429,5 +464,6 @@ int main(void)
 	planner_gone();
 	late_file();
 	shared();
+	chained();
 	return tap_done();
 }
