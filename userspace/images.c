@@ -247,9 +247,9 @@ static int one_group(int store, const char *group, void *arg)
 	struct list *l = arg;
 	int fd = group_open(store, group, false), err;
 
-	/* no directory, or gone by now */
+	/* what is no directory, or gone by now, has none; who may not look does not know */
 	if (fd < 0)
-		return 0;
+		return fd == -EACCES ? fd : 0;
 	snprintf(l->group, sizeof(l->group), "%s", group);
 	err = store_each(fd, one_file, l);
 	close(fd);

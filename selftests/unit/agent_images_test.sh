@@ -160,6 +160,17 @@ t_budget() { # how much kept images take, and may
 	agent a "$PORT_A" && check "nor without one" budget "{'bytes': $bytes, 'budget': 0}"
 }
 
+t_unreadable() { # what may not be seen is not "no images"
+	worlds
+	disk disk.raw && images add "$W/disk.raw" --group g && chmod 000 "$W/images-a/g" || return 1
+	without="setpriv --bounding-set -dac_override,-dac_read_search"
+	! $without "$TELEPAGE" images --dir "$W/images-a" --socket "$W/a.sock" >"$W/out" 2>"$W/err" &&
+	says "$W/err" "denied" && check "nothing is said of none" sh -c "! grep -q 'no images' '$W/out' '$W/err'"
+	ret=$?
+	chmod 700 "$W/images-a/g"
+	return "$ret"
+}
+
 indexing() { # of the big one, in the background
 	"$TELEPAGE" images index big --group g --dir "$W/images-a" 2>"$W/err" &
 	p=$!
@@ -229,5 +240,5 @@ t_bad_index() { # an index that is anything at all keeps nobody from anything
 }
 
 # shellcheck disable=SC2034	# of agent_lib.sh
-QUICK=by_hand,refusals,two_of_a_name,missing,malformed,whose_fault,budget,stopped,background,bad_index
+QUICK=by_hand,refusals,two_of_a_name,missing,malformed,whose_fault,budget,unreadable,stopped,background,bad_index
 run_tests
