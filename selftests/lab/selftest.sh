@@ -79,8 +79,8 @@ run "packages that only one run has" 0 --packages tree "$dir/script" <<'EOF'
 tree --version && ip -V && touch /usr/bin/writable
 EOF
 
-run "others have not" 1 "$dir/script" <<'EOF'
-command -v tree
+run "others have not" 0 "$dir/script" <<'EOF'
+! command -v tree
 EOF
 
 run "a panic fails" 120 "$dir/script" <<'EOF'
