@@ -69,7 +69,7 @@ void tp_ahead_free(struct tp_ahead *a)
 	if (!a)
 		return;
 	tp_workingset_free(a);
-	tp_replay_forget(&a->replay, NULL);
+	tp_replay_forget(&a->replay, &a->lock);
 	kvfree(a->unused);
 	kfree(a);
 }

@@ -415,7 +415,7 @@ void tp_origin_free(struct tp_region *r)
 		if (!--e->parts)
 			tp_extent_free(e);
 	mtree_destroy(&o->extents);
-	tp_replay_forget(&o->replay, NULL);
+	tp_replay_forget(&o->replay, &o->lock);
 	kvfree(o->local);
 	kfree(o);
 	r->origin = NULL;

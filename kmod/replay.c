@@ -109,7 +109,7 @@ static void tp_replay_append(struct tp_replay *rp, struct tp_replay_piece *piece
 /**
  * tp_replay_forget - all of a replay was had, or is not wanted
  * @rp: the replay
- * @lock: its owner's; NULL: nobody else has it any more
+ * @lock: its owner's
  *
  * Context: sleeps; without locks but tp_ctl_mutex.
  */
@@ -118,13 +118,11 @@ void tp_replay_forget(struct tp_replay *rp, spinlock_t *lock)
 	struct tp_replay_piece *piece, *tmp;
 	LIST_HEAD(gone);
 
-	if (lock)
-		spin_lock(lock);
+	spin_lock(lock);
 	list_splice_init(&rp->pieces, &gone);
 	rp->at = NULL;
 	rp->nr = 0;
-	if (lock)
-		spin_unlock(lock);
+	spin_unlock(lock);
 	list_for_each_entry_safe(piece, tmp, &gone, node)
 		kvfree(piece);
 }
