@@ -142,31 +142,34 @@ void tp_ahead_end(struct tp_region *r)
 	wake_up_all(&r->arrivals);
 }
 
-/**
- * tp_ahead_again - what a replay has passed over may have to be asked for now
- * @r: the region, importing
- *
- * A lane went, with what was asked for over it; or a page's file is not used after all.
- *
- * Context: any but interrupts. The caller kicks the link.
- */
-void tp_ahead_again(struct tp_region *r)
-{
-	struct tp_ahead *a = r->ahead;
-
-	spin_lock(&a->lock);
-	tp_replay_again(&a->replay);
-	if (a->replay.at && !a->ended)
-		WRITE_ONCE(a->pending, true);
-	spin_unlock(&a->lock);
-}
-
 /* Is there something to send, and nobody who knows? */
 static void tp_ahead_kick(struct tp_region *r, struct tp_ahead *a)
 {
 	lockdep_assert_held(&a->lock);
 	if (a->pending && !a->ended)
 		tp_link_kick(r->link);
+}
+
+/**
+ * tp_ahead_again - what a replay has passed over may have to be asked for now
+ * @r: the region; one that does not import has no replay
+ *
+ * A lane went, with what was asked for over it; or a page's file is not used after all.
+ *
+ * Context: any but interrupts.
+ */
+void tp_ahead_again(struct tp_region *r)
+{
+	struct tp_ahead *a = r->ahead;
+
+	if (!a)
+		return;
+	spin_lock(&a->lock);
+	tp_replay_again(&a->replay);
+	if (a->replay.at && !a->ended)
+		WRITE_ONCE(a->pending, true);
+	tp_ahead_kick(r, a);
+	spin_unlock(&a->lock);
 }
 
 /**

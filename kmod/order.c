@@ -104,7 +104,6 @@ int tp_order_say(struct tp_export *ex, u64 start, const struct telepage_run *run
 		 unsigned int nr, bool more, struct netlink_ext_ack *extack)
 {
 	struct tp_order *o;
-	unsigned int i;
 	int err;
 
 	lockdep_assert_held(&tp_ctl_mutex);
@@ -120,12 +119,10 @@ int tp_order_say(struct tp_export *ex, u64 start, const struct telepage_run *run
 		err = -E2BIG;
 		goto drop;
 	}
-	for (i = 0; i < nr; i++) {
-		if (!runs[i].count || !tp_wire_fits(runs[i].start, runs[i].count, ex->nr_pages)) {
-			NL_SET_ERR_MSG(extack, "a run is empty or not within the export");
-			err = -ERANGE;
-			goto drop;
-		}
+	if (!tp_runs_fit(runs, nr, ex->nr_pages)) {
+		NL_SET_ERR_MSG(extack, "a run is empty or not within the export");
+		err = -ERANGE;
+		goto drop;
 	}
 	if (!more && !(start + nr)) {
 		tp_order_set(ex, NULL);

@@ -14,13 +14,6 @@
 #include "link.h"
 #include "origin.h"
 
-/* What a replay has passed over, since a file was to have it, is looked at again. */
-static void tp_plan_replay(struct tp_region *r)
-{
-	if (r->ahead)
-		tp_ahead_again(r);
-}
-
 static void tp_plan_limit(struct tp_region *r, pgoff_t pages)
 {
 	WRITE_ONCE(r->origin->planned, pages);
@@ -119,7 +112,7 @@ int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count)
 	set_bit(TP_WANT_AGAIN, &r->want_flags);
 	/* a few of them come first in the push, and are not worth going through all of a replay */
 	if (count == r->nr_pages)
-		tp_plan_replay(r);
+		tp_ahead_again(r);
 	if (r->link)
 		tp_link_kick(r->link);
 	return err;
@@ -147,9 +140,7 @@ void tp_plan_ready(struct tp_region *r)
 	tp_origin_kick(r);
 	tp_origin_kick_ahead(r);
 	/* for what was taken out while it was held */
-	tp_plan_replay(r);
-	if (r->link)
-		tp_link_kick(r->link);
+	tp_ahead_again(r);
 }
 
 /**
@@ -193,7 +184,7 @@ static int tp_plan_socket(struct notifier_block *nb, unsigned long state, void *
 				WRITE_ONCE(r->origin->planner, 0);
 				/* what was left out is offered as well */
 				set_bit(TP_WANT_AGAIN, &r->want_flags);
-				tp_plan_replay(r);
+				tp_ahead_again(r);
 				tp_plan_limit(r, ULONG_MAX);
 			}
 			mutex_unlock(&tp_ctl_mutex);

@@ -127,23 +127,9 @@ void tp_replay_forget(struct tp_replay *rp, spinlock_t *lock)
 		kvfree(piece);
 }
 
-static int tp_replay_check(const struct tp_region *r, const struct tp_replay *rp,
-			   const struct telepage_run *runs, unsigned int nr,
-			   struct netlink_ext_ack *extack)
+static bool tp_replay_has_room(const struct tp_replay *rp, unsigned int nr)
 {
-	unsigned int i;
-
-	for (i = 0; i < nr; i++) {
-		if (!runs[i].count || !tp_wire_fits(runs[i].start, runs[i].count, r->nr_pages)) {
-			NL_SET_ERR_MSG(extack, "a run is empty or not within the region");
-			return -ERANGE;
-		}
-	}
-	if (rp && nr > TP_REPLAY_MAX - rp->nr) {
-		NL_SET_ERR_MSG(extack, "a region replays at most 65536 runs");
-		return -E2BIG;
-	}
-	return 0;
+	return nr <= TP_REPLAY_MAX - rp->nr;
 }
 
 /**
@@ -163,7 +149,6 @@ int tp_replay_add(struct tp_region *r, const struct telepage_run *runs, unsigned
 	struct tp_ahead *a = r->ahead && !r->ahead->ended && !local ? r->ahead : NULL;
 	struct tp_origin *o = r->origin && atomic_long_read(&r->absent) > 0 ? r->origin : NULL;
 	struct tp_replay_piece *asked = NULL, *read = NULL;
-	int err;
 
 	lockdep_assert_held(&tp_ctl_mutex);
 	if (!a && !o) {
@@ -173,10 +158,15 @@ int tp_replay_add(struct tp_region *r, const struct telepage_run *runs, unsigned
 			NL_SET_ERR_MSG(extack, "the region does not fill");
 		return -EINVAL;
 	}
-	err = tp_replay_check(r, a ? &a->replay : NULL, runs, nr, extack) ?:
-	      tp_replay_check(r, o ? &o->replay : NULL, runs, nr, extack);
-	if (err)
-		return err;
+	if (!tp_runs_fit(runs, nr, r->nr_pages)) {
+		NL_SET_ERR_MSG(extack, "a run is empty or not within the region");
+		return -ERANGE;
+	}
+	if ((a && !tp_replay_has_room(&a->replay, nr)) ||
+	    (o && !tp_replay_has_room(&o->replay, nr))) {
+		NL_SET_ERR_MSG(extack, "a region replays at most 65536 runs");
+		return -E2BIG;
+	}
 	if (a)
 		asked = tp_replay_piece(runs, nr);
 	if (o)

@@ -264,6 +264,24 @@ static inline pgoff_t tp_next_remote(const struct tp_region *r, pgoff_t index, p
 }
 
 /**
+ * tp_runs_fit - are these pages of something that has so many?
+ * @runs: from a user
+ * @nr: how many runs
+ * @pages: how many pages there are
+ *
+ * Return: false: one is empty, or has others.
+ */
+static inline bool tp_runs_fit(const struct telepage_run *runs, unsigned int nr, u64 pages)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (!runs[i].count || !tp_wire_fits(runs[i].start, runs[i].count, pages))
+			return false;
+	return true;
+}
+
+/**
  * tp_is_live - does the source of a region still write to it?
  * @r: the region
  *
