@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash source=selftests/bench/lib.sh
 # What peers.bench and redis.bench share: a guest is moved over the same line by telepage
-# and by QEMU's own postcopy, on host a, with lib.sh and peers.sh. Set before moves_open:
+# and by QEMU's own postcopy, on host a, with lib.sh and peers.sh. Set before moves_measure:
 #
 #	load		what the guest is and does: parameters of its first process
 #	counts, beat_ms	what it counts ("visits"), and the time between two heartbeats
@@ -249,4 +249,18 @@ against() {
 		"telepage move --mode postcopy against QEMU's postcopy with preempt at once"
 	ratio "$1_vs_qemu_hybrid" "$2" "$1" hybrid qemu_round \
 		"telepage move --mode hybrid against QEMU's postcopy with preempt after one round of precopy"
+}
+
+# moves_measure: all of it
+moves_measure() {
+	moves_open
+	move_all
+	figures_of_ways
+	against recover90 '<= 0.5'
+	against lost10s '<= 0.5'
+	against downtime '<= 1.1'
+	against total '<= 0.7'
+	against bytes '<= 0.7'
+	against lost ''
+	against command90 ''
 }

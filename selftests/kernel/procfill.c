@@ -100,3 +100,16 @@ unsigned long fill_differ(unsigned long first, unsigned long pages, uint32_t see
 		n += !tk_is_page(fill_map + PAGES(first + i), seed, from + i);
 	return n;
 }
+
+unsigned long fill_came(unsigned long pages, uint32_t seed, unsigned long *wrong)
+{
+	unsigned long n = 0;
+
+	for (unsigned long i = 0; i < pages; i++) {
+		if (tk_load(fill_map + PAGES(i)) == -SIGBUS)
+			continue;
+		n++;
+		*wrong += !tk_is_page(fill_map + PAGES(i), seed, i);
+	}
+	return n;
+}

@@ -34,4 +34,10 @@ unsigned long fill_not_zero(unsigned long first, unsigned long pages);
 unsigned long fill_differ(unsigned long first, unsigned long pages, uint32_t seed,
 			  unsigned long from);
 
+/*
+ * how many of the first pages of "d", which was given up, have come; @wrong becomes more by those
+ * that are not the pages of @seed
+ */
+unsigned long fill_came(unsigned long pages, uint32_t seed, unsigned long *wrong);
+
 #endif /* TELEPAGE_PROCFILL_H */

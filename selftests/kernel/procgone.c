@@ -90,12 +90,7 @@ static void test_unmap_under_push(void)
 	tk_until(tk_stat("d").state != TELEPAGE_REGION_FILLING);
 	st = tk_stat("d");
 	fill_abandon();
-	for (unsigned long i = 0; i < 8 * NR; i++) {
-		if (tk_load(fill_map + PAGES(i)) == -SIGBUS)
-			continue;
-		got++;
-		wrong += !tk_is_page(fill_map + PAGES(i), 44, i);
-	}
+	got += fill_came(8 * NR, 44, &wrong);
 	tap_ok(!wrong && got + st.absent >= 8 * NR,
 	       "mapped anew while it is pushed: no page of the new");
 	tap_note("%lu of %lu pages came", got, 8 * NR);
@@ -160,12 +155,7 @@ static void test_killed_under_push(void)
 		proc_kill(&p);
 		ended += tk_until(tk_stat("d").state != TELEPAGE_REGION_FILLING);
 		fill_abandon();
-		for (unsigned long i = 0; i < 8 * NR; i++) {
-			if (tk_load(fill_map + PAGES(i)) == -SIGBUS)
-				continue;
-			got++;
-			wrong += !tk_is_page(fill_map + PAGES(i), 52, i);
-		}
+		got += fill_came(8 * NR, 52, &wrong);
 		fill_end();
 	}
 	tap_ok(ended == 6, "killed during the push: whole or broken, never waiting on");
@@ -258,12 +248,7 @@ static void test_reaped_under_push(void)
 		reap_memory(&p);
 		ended += tk_until(tk_stat("d").state != TELEPAGE_REGION_FILLING);
 		fill_abandon();
-		for (unsigned long i = 0; i < 8 * NR; i++) {
-			if (tk_load(fill_map + PAGES(i)) == -SIGBUS)
-				continue;
-			got++;
-			wrong += !tk_is_page(fill_map + PAGES(i), 82, i);
-		}
+		got += fill_came(8 * NR, 82, &wrong);
 		fill_end();
 		let_go(&p);
 	}

@@ -148,6 +148,17 @@ static void in_order(void)
 	tap_ok(files_close(), "the file is let go of");
 }
 
+/* "d" is held, a file may have all of it, and the replay is there; its planner's socket */
+static struct tp_nl *all_in_file(struct tk_pair *p, int fd)
+{
+	struct tp_nl *nl = planned(p, 6, false);
+
+	tk_ok(origin("d", fd, 0, PAGES, 0, true, false), "origin");
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tk_ok(tp_region_replay(tk_nl, "d", hot, NR_HOT), "replay");
+	return nl;
+}
+
 /* a replay that comes before it is known which files are right; the source does not push */
 static void held(void)
 {
@@ -181,10 +192,7 @@ static void held(void)
 	tp_nl_close(nl);
 	unfinished_end(&p);
 
-	nl = planned(&p, 6, false);
-	tk_ok(origin("d", fd, 0, PAGES, 0, true, false), "origin");
-	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
-	tk_ok(tp_region_replay(tk_nl, "d", hot, NR_HOT), "replay");
+	nl = all_in_file(&p, fd);
 	tap_ok(!tk_stat("d").stats.prefetch_sent, "a file may have all of a replay: none is asked for");
 	tp_nl_close(nl);
 	tap_ok(tk_until(tk_stat("d").stats.prefetch_came == HOT),
@@ -192,10 +200,7 @@ static void held(void)
 	tap_ok(!others() && !tk_stat("d").stats.file, "and nothing else comes");
 	unfinished_end(&p);
 
-	nl = planned(&p, 6, false);
-	tk_ok(origin("d", fd, 0, PAGES, 0, true, false), "origin");
-	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
-	tk_ok(tp_region_replay(tk_nl, "d", hot, NR_HOT), "replay");
+	nl = all_in_file(&p, fd);
 	tk_ok(tp_plan_drop(nl, "d", &(struct tp_extent){ .count = PAGES }, 1), "drop");
 	tap_ok(tk_until(tk_stat("d").stats.prefetch_came == HOT),
 	       "a plan is begun anew: no file has it any more, and it is asked for");

@@ -102,13 +102,10 @@ tp() { # host command...
 }
 
 move() { # vm from port [options]: its memory follows it, unless they say otherwise
-	v=$1 f=$2 p=$3
-	shift 3
 	case " $* " in
-	*" --mode "*) ;;
-	*) set -- --mode postcopy "$@" ;;
+	*" --mode "*) move_as_usual "$@" ;;
+	*) move_as_usual "$@" --mode postcopy ;;
 	esac
-	move_as_usual "$v" "$f" "$p" "$@"
 }
 
 move_as_usual() { # vm from port [options]
