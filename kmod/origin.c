@@ -14,7 +14,7 @@
 #include "link.h"
 #include "origin.h"
 
-static struct workqueue_struct *tp_read_wq;	/* waits for disks */
+struct workqueue_struct *tp_read_wq;	/* waits for disks, and nothing else */
 
 /**
  * tp_extent_new - a run of pages, in no tree yet and of no file
@@ -126,6 +126,8 @@ int tp_origin_make(struct tp_region *r)
 	spin_lock_init(&o->lock);
 	tp_replay_init(&o->replay);
 	mt_init(&o->extents);
+	INIT_DELAYED_WORK(&o->again, tp_again_work);
+	INIT_DELAYED_WORK(&o->fill_again, tp_fill_again_work);
 	for (i = 0; i < TP_READERS; i++) {
 		INIT_WORK(&o->readers[i].work, tp_reader_work);
 		o->readers[i].origin = o;
@@ -392,6 +394,11 @@ void tp_origin_end(struct tp_region *r)
 {
 	if (!r->origin)
 		return;
+	/* The caller's reference, or none that these could hold, is there still. */
+	if (cancel_delayed_work(&r->origin->again))
+		tp_region_put(r);
+	if (cancel_delayed_work(&r->origin->fill_again))
+		tp_region_put(r);
 	tp_replay_forget(&r->origin->replay, &r->origin->lock);
 	/* what finds no memory to go now goes with the region */
 	tp_origin_take_out(r->origin, 0, ULONG_MAX);

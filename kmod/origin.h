@@ -12,6 +12,7 @@
 #include "telepage.h"
 
 #define TP_READERS	4	/* pages of one region that are waited for on disk at a time */
+#define TP_AGAIN_MS	20	/* until a needed page that could not be had is tried again */
 #define TP_READ_RUN	16	/* pages read at once ahead of use */
 #define TP_EXTENT_MAX	4096U	/* of one command */
 
@@ -69,6 +70,8 @@ struct tp_origin {
 	pgoff_t fill_hint;		/* where somebody just needed a page; xchg */
 	spinlock_t lock;		/* a leaf */
 	struct tp_replay replay;	/* pages that are read first; under @lock */
+	struct delayed_work again;	/* for requests marked TP_REQ_AGAIN; as a reader's work */
+	struct delayed_work fill_again;	/* for what reading ahead passed over; as a reader's work */
 	struct tp_reader readers[TP_READERS];
 };
 
@@ -112,6 +115,7 @@ static inline bool tp_is_spared(const struct tp_region *r, pgoff_t index)
 }
 
 /* origin.c, under tp_ctl_mutex unless said otherwise */
+extern struct workqueue_struct *tp_read_wq;
 int tp_origin_init(void);
 void tp_origin_exit(void);
 int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **extents,
@@ -141,6 +145,8 @@ void tp_plan_planned(struct tp_region *r, u64 pages);
 
 /* origin_read.c */
 void tp_reader_work(struct work_struct *work);
+void tp_again_work(struct work_struct *work);
+void tp_fill_again_work(struct work_struct *work);
 int tp_digest_get(void);
 void tp_digest_exit(void);
 

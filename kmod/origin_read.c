@@ -8,7 +8,6 @@
  * it is whole and, where there is a digest, what the digest says.
  */
 #include <crypto/hash.h>
-#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
@@ -137,37 +136,81 @@ static void tp_distrust(struct tp_region *r, pgoff_t index, int err)
 		tp_region_break(r, err == -EBADMSG ? EBADMSG : EIO);
 }
 
-/* Return: false: not now, the page is absent where it would come from as well. */
+/* Do a work of a region's files, which holds a reference on the region, in a while. */
+static void tp_do_in(struct tp_region *r, struct delayed_work *work, unsigned long delay)
+{
+	if (READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED)
+		return;
+	tp_region_get(r);
+	if (!queue_delayed_work(tp_read_wq, work, delay))
+		tp_region_put(r);
+}
+
+/*
+ * A page that is needed cannot be had now. Its request is taken again in a while: a reader
+ * that stayed for it would be a worker of all regions, perhaps the one that it waits for.
+ */
+static void tp_read_again(struct tp_region *r, pgoff_t index)
+{
+	xa_lock(&r->reqs);
+	/* none: it has come, and __xa_set_mark() leaves what is not there */
+	__xa_set_mark(&r->reqs, index, TP_REQ_AGAIN);
+	xa_unlock(&r->reqs);
+	tp_do_in(r, &r->origin->again, msecs_to_jiffies(TP_AGAIN_MS));
+}
+
+/**
+ * tp_again_work - the requests whose pages could not be had are taken again
+ * @work: of a region's files, which holds a reference on the region
+ */
+void tp_again_work(struct work_struct *work)
+{
+	struct tp_region *r = container_of(work, struct tp_origin, again.work)->region;
+	unsigned long index, n = 0;
+	struct tp_request *req;
+
+	xa_lock(&r->reqs);
+	xa_for_each_marked(&r->reqs, index, req, TP_REQ_AGAIN) {
+		__xa_clear_mark(&r->reqs, index, TP_REQ_AGAIN);
+		__xa_set_mark(&r->reqs, index, TP_REQ_READ);
+		if (++n % 256)
+			continue;
+		/* The walk goes by index: it bears what changes meanwhile. */
+		xa_unlock(&r->reqs);
+		cond_resched();
+		xa_lock(&r->reqs);
+	}
+	xa_unlock(&r->reqs);
+	if (n)
+		tp_origin_kick(r);
+	tp_region_put(r);
+}
+
+/* Return: false: not now; nobody waits for it, or it is seen to. */
 static bool tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsigned int i,
 			    pgoff_t index, u32 gen)
 {
 	struct folio *folio;
-	bool again;
 	int err;
 
-	for (;;) {
-		/* a page that has come meanwhile is no loss */
-		if (!tp_is_remote(r, index)) {
-			tp_request_finish(r, index, 0);
-			return true;
-		}
-		folio = tp_alloc_folio(mapping_gfp_mask(r->inode.i_mapping));
-		err = folio ? tp_read_verified(p, i, folio_page(folio, 0), gen && !r->link) :
-			      -ENOMEM;
-		if (!err && tp_page_is_zero(folio_page(folio, 0)))
-			tp_place_zero(r, index, 1, gen, false);
-		else if (!err)
-			err = tp_place_data(r, index, folio, gen, TP_STAT_FILE);
-		if (folio)
-			folio_put(folio);
-		/* Who reads ahead has other pages; who was asked has the peer, or waits. */
-		again = err == -ENOMEM || (err == -EAGAIN && gen && !r->link);
-		if (!again || READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED)
-			break;
-		msleep(20);
+	/* a page that has come meanwhile is no loss */
+	if (!tp_is_remote(r, index)) {
+		tp_request_finish(r, index, 0);
+		return true;
 	}
-	if (err == -EAGAIN) {
-		if (gen)
+	folio = tp_alloc_folio(mapping_gfp_mask(r->inode.i_mapping));
+	err = folio ? tp_read_verified(p, i, folio_page(folio, 0), gen && !r->link) : -ENOMEM;
+	if (!err && tp_page_is_zero(folio_page(folio, 0)))
+		tp_place_zero(r, index, 1, gen, false);
+	else if (!err)
+		err = tp_place_data(r, index, folio, gen, TP_STAT_FILE);
+	if (folio)
+		folio_put(folio);
+	if (err == -EAGAIN || err == -ENOMEM) {
+		/* Who reads ahead has other pages; who was asked has the peer, or waits. */
+		if (gen && (err == -ENOMEM || !r->link))
+			tp_read_again(r, index);
+		else if (gen)
 			tp_request_reroute(r, index);
 		return false;
 	}
@@ -257,17 +300,27 @@ static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
 }
 
 /*
- * Some pages were absent where they would come from. Look at them again, the later the
- * longer it takes. @begun: jiffies, of this round, and then of the next.
+ * All was looked at, and some pages could not be had. They are looked at again, the later the
+ * longer a look takes. @begun: jiffies, of this one.
  */
-static bool tp_fill_later(struct tp_origin *o, unsigned long *begun)
+static void tp_fill_later(struct tp_origin *o, unsigned long begun)
 {
-	if (!test_and_clear_bit(TP_FILL_LATER, &o->flags))
-		return false;
-	msleep(clamp(4 * jiffies_to_msecs(jiffies - *begun), 50, 1000));
-	*begun = jiffies;
+	if (test_and_clear_bit(TP_FILL_LATER, &o->flags))
+		tp_do_in(o->region, &o->fill_again,
+			 clamp(4 * (jiffies - begun), msecs_to_jiffies(50), (unsigned long)HZ));
+}
+
+/**
+ * tp_fill_again_work - what was passed over by reading ahead is looked at again
+ * @work: of a region's files, which holds a reference on the region
+ */
+void tp_fill_again_work(struct work_struct *work)
+{
+	struct tp_origin *o = container_of(work, struct tp_origin, fill_again.work);
+
 	set_bit(TP_FILL_AGAIN, &o->flags);
-	return true;
+	tp_origin_kick_ahead(o->region);
+	tp_region_put(o->region);
 }
 
 /* Has it absent pages, or had? One that was only held, and is not any more, never had. */
@@ -306,7 +359,8 @@ void tp_reader_work(struct work_struct *work)
 			break;
 		} else if (tp_next_run(o, &index, &nr)) {
 			o->fill_pos = index + tp_read_piece(rd, index, nr, 0);
-		} else if (!tp_fill_later(o, &begun)) {
+		} else {
+			tp_fill_later(o, begun);
 			break;
 		}
 		cond_resched();

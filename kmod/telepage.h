@@ -310,6 +310,7 @@ static inline long tp_absent(const struct tp_region *r)
 enum { TP_WANT_AGAIN, TP_SAY_ROUND };
 
 #define TP_REQ_READ	XA_MARK_0	/* of a request: it waits for a reader of origin_read.c */
+#define TP_REQ_AGAIN	XA_MARK_1	/* of a request: a reader could not have its page yet */
 
 #define TP_GET_CREATE	1U	/* a zero page gets a folio */
 
