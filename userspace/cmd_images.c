@@ -155,7 +155,7 @@ static int show_json(const struct images_entry *v, size_t n, const struct kept *
 
 static void show(const struct images_entry *v, size_t n)
 {
-	struct tp_table t = { .columns = 8, .right = 1 << 3 | 1 << 4 | 1 << 5 };
+	struct tp_table t = { .columns = 8, .right = 1 << 3 | 1 << 4 | 1 << 5, .whole = true };
 	time_t now = time(NULL);
 
 	if (!n) {
@@ -167,7 +167,7 @@ static void show(const struct images_entry *v, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct images_entry *e = &v[i];
 		char size[TP_FMT_LEN] = "-", bytes[TP_FMT_LEN] = "-", age[TP_FMT_LEN] = "-";
-		char file[1024];
+		char *file;
 
 		if (!e->err) {
 			tp_fmt_size(size, sizeof(size), e->size);
@@ -175,11 +175,12 @@ static void show(const struct images_entry *v, size_t n)
 			tp_fmt_left(age, sizeof(age), now > e->when ? now - e->when : 0);
 		}
 		/* that it is missing is said already */
-		snprintf(file, sizeof(file), "%s%s%s", e->path,
-			 e->err && e->err != -ENOENT ? ": " : "",
-			 e->err && e->err != -ENOENT ? images_error(e) : "");
+		if (asprintf(&file, "%s%s%s", e->path, e->err && e->err != -ENOENT ? ": " : "",
+			     e->err && e->err != -ENOENT ? images_error(e) : "") < 0)
+			abort();
 		tp_table_row(&t, (const char *[]){ e->group, e->name, e->kept ? "kept" : "disk",
 						   size, bytes, age, index_state(e), file });
+		free(file);
 	}
 	tp_table_print(&t, stdout);
 }

@@ -2,7 +2,6 @@
 /*
  * table.c - columns as wide as what stands in them
  */
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +10,17 @@
 
 /* a longer text (a link's note) is cut: --json has all of it */
 #define CELL_MAX	80
+
+static char *make_cell(const struct tp_table *t, const char *text)
+{
+	/* "\xff" for each character, at most */
+	size_t len = t->whole ? 4 * strlen(text) + 1 : CELL_MAX + 1;
+	char *cell = malloc(len);
+
+	if (!cell)
+		abort();
+	return tp_escape(cell, len, text);
+}
 
 void tp_table_row(struct tp_table *t, const char *const *texts)
 {
@@ -24,16 +34,12 @@ void tp_table_row(struct tp_table *t, const char *const *texts)
 		t->room = room;
 	}
 	for (unsigned int i = 0; i < t->columns; i++) {
-		char buf[CELL_MAX + 1];
-		char *copy = strdup(tp_escape(buf, sizeof(buf), texts[i] ? texts[i] : ""));
-		unsigned int width;
+		char *cell = make_cell(t, texts[i] ? texts[i] : "");
+		unsigned int width = strlen(cell);
 
-		if (!copy)
-			abort();
-		width = strlen(copy);
 		if (width > t->width[i])
 			t->width[i] = width;
-		t->cell[t->nr++] = copy;
+		t->cell[t->nr++] = cell;
 	}
 }
 

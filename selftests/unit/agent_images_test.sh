@@ -122,6 +122,17 @@ t_malformed() { # a registration that somebody has written by hand and badly is 
 	images remove base --group g && check "or forgotten" listed "g/disk.raw:disk:yes"
 }
 
+t_long() { # a long path, and what is wrong with it, are shown to their end
+	worlds
+	deep=$W/disk$(printf '%0200d' 0)/$(printf '%0200d' 0)
+	name=$(printf '%063d' 0)
+	mkdir -p "$deep/$name" && disk disk.raw && cp "$W/disk.raw" "$deep/disk.raw" &&
+	images add "$deep/disk.raw" --group g --name "$name" && images list >"$W/out" &&
+	says "$W/out" "^g  *$name  disk .* $deep/disk.raw\$" || return 1
+	rm "$deep/disk.raw" && mkdir "$deep/disk.raw" && images list >"$W/out" &&
+	says "$W/out" "^g  *$name  disk .* $deep/disk.raw: [^ ].*[a-z]\$"
+}
+
 t_whose_fault() { # a file that cannot be registered and a store that cannot be written are told apart
 	worlds
 	disk disk.raw
@@ -240,5 +251,5 @@ t_bad_index() { # an index that is anything at all keeps nobody from anything
 }
 
 # shellcheck disable=SC2034	# of agent_lib.sh
-QUICK=by_hand,refusals,two_of_a_name,missing,malformed,whose_fault,budget,unreadable,stopped,background,bad_index
+QUICK=by_hand,refusals,two_of_a_name,missing,malformed,long,whose_fault,budget,unreadable,stopped,background,bad_index
 run_tests

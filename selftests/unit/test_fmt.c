@@ -113,6 +113,33 @@ static void tables(void)
 	free(out);
 }
 
+/* a path, or why a file cannot be had, is of no use without its end */
+static void long_cells(void)
+{
+	struct tp_table cut = { .columns = 2 }, whole = { .columns = 2, .whole = true };
+	char text[301], want[1024], *out = NULL;
+	size_t len;
+	FILE *f;
+
+	memset(text, 'x', 300);
+	text[0] = '\n';
+	text[300] = '\0';
+	f = open_memstream(&out, &len);
+	tp_table_row(&cut, (const char *[]){ "a", text });
+	tp_table_print(&cut, f);
+	fclose(f);
+	tap_ok(len == 1 + 2 + 80 + 1, "a long text is cut");
+	free(out);
+	f = open_memstream(&out, &len);
+	tp_table_row(&whole, (const char *[]){ "NAME", "REST" });
+	tp_table_row(&whole, (const char *[]){ "a", text });
+	tp_table_print(&whole, f);
+	fclose(f);
+	snprintf(want, sizeof(want), "NAME  REST\na     \\x0a%s\n", text + 1);
+	tap_str(out, want, "unless the table is to be whole, then no line is longer for it");
+	free(out);
+}
+
 int main(void)
 {
 	sizes();
@@ -121,5 +148,6 @@ int main(void)
 	percents();
 	escapes();
 	tables();
+	long_cells();
 	return tap_done();
 }
