@@ -22,21 +22,25 @@
 #include "tojson.h"
 
 const char cmd_images_usage[] =
-	"Usage: telepage images [list] [--group GROUP] [--json] [--socket PATH]\n"
-	"       telepage images add FILE --group GROUP [--name NAME]\n"
-	"       telepage images remove NAME... --group GROUP [--kind kept|disk] [--yes]\n"
-	"       telepage images index [NAME --group GROUP]\n\n"
+	"Usage: telepage images [list] [--group GROUP | --vm VM] [--json] [--socket PATH]\n"
+	"       telepage images add FILE {--group GROUP | --vm VM} [--name NAME]\n"
+	"       telepage images remove NAME... {--group GROUP | --vm VM} [--kind kept|disk]\n"
+	"                       [--yes]\n"
+	"       telepage images index [NAME {--group GROUP | --vm VM}]\n\n"
 	"Files of this host in which pages of a VM that comes here are found, so that they need\n"
 	"not cross the network: memory images that were kept, and disk or base images that were\n"
-	"registered. A GROUP is a tenant: its images are for its own VMs only.\n\n"
+	"registered. A GROUP is a tenant: its images are for its own VMs only. A VM without a\n"
+	"group has images of its own, which are for nobody else, whatever it is called.\n\n"
 	"  list     what there is; index \"stale\": the file has changed since, \"missing\": it is\n"
-	"           gone; and on a terminal how much kept images take and may, if an agent runs\n"
+	"           gone, \"old\": an older telepage has kept it, and it is not used; and on a\n"
+	"           terminal how much kept images take and may, if an agent runs\n"
 	"  add      register FILE, a raw or qcow2 image or a block device, as NAME (default:\n"
 	"           as the file is called); it stays where it is\n"
 	"  remove   forget what was registered, delete what was kept\n"
 	"  index    index now what has no valid index, or NAME anew; the agent does that in\n"
 	"           the background, too\n\n"
 	"  --group GROUP   the tenant\n"
+	"  --vm VM         the VM (or imported region) VM, which has no group\n"
 	"  --name NAME     what FILE is called here\n"
 	"  --kind KIND     kept or disk: which, when NAME is both\n"
 	"  --yes           do not ask, though memory images are deleted; needed for that when\n"
@@ -49,13 +53,28 @@ const char cmd_images_usage[] =
 
 /* options of all steps; which of them a step takes is its business */
 struct images_opts {
-	const char *dir, *group, *name, *socket;
+	const char *dir, *name, *socket;
+	const char *group, *vm;		/* one of them, or neither */
+	const char *whose;		/* what they come to (group.h), or NULL */
+	char buf[GROUP_LEN];		/* for that */
 	unsigned int kinds;		/* all of them, if it was not said */
 	bool yes, json;
 };
 
+/* for words about what was asked for */
+static const char *whose_words(const struct images_opts *o)
+{
+	static char words[TELEPAGE_NAME_MAX + 32];
+
+	snprintf(words, sizeof(words), o->group ? "group %s" : "VM %s, without a group,",
+		 o->group ? o->group : o->vm);
+	return words;
+}
+
 static const char *index_state(const struct images_entry *e)
 {
+	if (e->old)
+		return "old";
 	if (e->err)
 		return e->err == -ENOENT ? "missing" : "-";
 	return e->indexed ? "yes" : e->stale ? "stale" : "no";
@@ -101,7 +120,7 @@ static void look_at_kept(const struct images_opts *o, const struct images_entry 
 	size_t nr;
 
 	*k = (struct kept){ .dir = realpath(o->dir, NULL) };
-	if (!o->group) {
+	if (!o->whose) {
 		k->bytes = kept_bytes(v, n);
 	} else if (!images_list(o->dir, NULL, &all, &nr)) {
 		/* what cannot be listed was told of already */
@@ -134,7 +153,8 @@ static int show_json(const struct images_entry *v, size_t n, const struct kept *
 
 	for (size_t i = 0; i < n; i++) {
 		const struct images_entry *e = &v[i];
-		json_t *o = json_pack("{ss ss ss}", "group", e->group, "name", e->name,
+		json_t *o = json_pack("{s:s?, s:s?, s:s, s:s}", "group", group_name(e->group),
+				      "vm", group_own(e->group), "name", e->name,
 				      "kind", e->kept ? "kept" : "disk");
 
 		/* a path is bytes, and may be no UTF-8 */
@@ -145,7 +165,7 @@ static int show_json(const struct images_entry *v, size_t n, const struct kept *
 		json_object_set_new(o, "time", e->err ? json_null() : json_integer(e->when));
 		json_object_set_new(o, "index", e->err ? json_null() : json_string(index_state(e)));
 		json_object_set_new(o, "error",
-				    e->err ? json_string(images_error(e)) : json_null());
+				    e->err || e->old ? json_string(images_error(e)) : json_null());
 		json_array_append_new(a, o);
 	}
 	return tp_json_print(json_pack("{s:o, s:{s:I, s:o}}", "images", a, "kept",
@@ -167,7 +187,8 @@ static void show(const struct images_entry *v, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct images_entry *e = &v[i];
 		char size[TP_FMT_LEN] = "-", bytes[TP_FMT_LEN] = "-", age[TP_FMT_LEN] = "-";
-		char *file;
+		char group[GROUP_TEXT_LEN], *file;
+		bool tell = e->old || (e->err && e->err != -ENOENT);
 
 		if (!e->err) {
 			tp_fmt_size(size, sizeof(size), e->size);
@@ -175,11 +196,12 @@ static void show(const struct images_entry *v, size_t n)
 			tp_fmt_left(age, sizeof(age), now > e->when ? now - e->when : 0);
 		}
 		/* that it is missing is said already */
-		if (asprintf(&file, "%s%s%s", e->path, e->err && e->err != -ENOENT ? ": " : "",
-			     e->err && e->err != -ENOENT ? images_error(e) : "") < 0)
+		if (asprintf(&file, "%s%s%s", e->path, tell ? ": " : "",
+			     tell ? images_error(e) : "") < 0)
 			abort();
-		tp_table_row(&t, (const char *[]){ e->group, e->name, e->kept ? "kept" : "disk",
-						   size, bytes, age, index_state(e), file });
+		tp_table_row(&t, (const char *[]){ group_text(group, e->group), e->name,
+						   e->kept ? "kept" : "disk", size, bytes, age,
+						   index_state(e), file });
 		free(file);
 	}
 	tp_table_print(&t, stdout);
@@ -203,7 +225,7 @@ static int do_list(const struct images_opts *o, int argc, char **argv)
 	(void)argv;
 	if (argc)
 		return tp_usage("telepage images", "list takes no names");
-	err = images_list(o->dir, o->group, &v, &n);
+	err = images_list(o->dir, o->whose, &v, &n);
 	if (err)
 		return fail_dir(o, "list", err);
 	if (tells)
@@ -225,8 +247,8 @@ static int do_add(const struct images_opts *o, int argc, char **argv)
 	const char *file, *name;
 	int err;
 
-	if (argc != 1 || !o->group)
-		return tp_usage("telepage images", "add takes a FILE and --group");
+	if (argc != 1 || !o->whose)
+		return tp_usage("telepage images", "add takes a FILE and --group or --vm");
 	file = argv[0];
 	name = strrchr(file, '/');
 	name = o->name ? o->name : name ? name + 1 : file;
@@ -246,10 +268,10 @@ static int do_add(const struct images_opts *o, int argc, char **argv)
 	default:
 		return tp_fail("images add: %s: %s", file, strerror(-err));
 	}
-	err = images_add(o->dir, o->group, name, file);
+	err = images_add(o->dir, o->whose, name, file);
 	if (err == -EEXIST)
-		return tp_fail("images add: group %s has another file as %s (give a --name)",
-			       o->group, name);
+		return tp_fail("images add: %s has another file as %s (give a --name)",
+			       whose_words(o), name);
 	return err ? fail_dir(o, "add", err) : TP_OK;
 }
 
@@ -271,11 +293,11 @@ static int would_delete(const struct images_opts *o, const struct images_entry *
 		*bytes += v[i].kept ? v[i].bytes : 0;
 	}
 	if (found == IMAGES_ALL)
-		return tp_fail("images remove: group %s has a kept and a registered %s (say --kind kept or --kind disk)",
-			       o->group, name);
+		return tp_fail("images remove: %s has a kept and a registered %s (say --kind kept or --kind disk)",
+			       whose_words(o), name);
 	if (found)
 		return TP_OK;
-	return tp_fail("images remove: group %s has no %s%s " LIST_HINT, o->group, name,
+	return tp_fail("images remove: %s has no %s%s " LIST_HINT, whose_words(o), name,
 		       o->kinds == IMAGES_KEPT ? " that was kept" :
 		       o->kinds == IMAGES_DISK ? " that is a disk" : "");
 }
@@ -289,7 +311,7 @@ static int confirm(const struct images_opts *o, int argc, char **argv)
 	uint64_t all = 0;
 	size_t n;
 
-	err = images_list(o->dir, o->group, &v, &n);
+	err = images_list(o->dir, o->whose, &v, &n);
 	if (err)
 		return fail_dir(o, "remove", err);
 	for (int i = 0; status == TP_OK && i < argc; i++)
@@ -311,15 +333,15 @@ static int do_remove(const struct images_opts *o, int argc, char **argv)
 {
 	int err, status;
 
-	if (!argc || !o->group)
-		return tp_usage("telepage images", "remove takes names and --group");
+	if (!argc || !o->whose)
+		return tp_usage("telepage images", "remove takes names and --group or --vm");
 	for (int i = 0; i < argc; i++)
 		if (!tp_name_ok(argv[i]))
 			return tp_usage("telepage images", "'%s' is no name: " TP_NAME_RULE,
 					argv[i]);
 	status = confirm(o, argc, argv);
 	for (int i = 0; status == TP_OK && i < argc; i++) {
-		err = images_remove(o->dir, o->group, argv[i], o->kinds);
+		err = images_remove(o->dir, o->whose, argv[i], o->kinds);
 		/* somebody else, or the same name twice */
 		if (err && err != -ENOENT)
 			status = fail_dir(o, "remove", err);
@@ -355,14 +377,14 @@ static bool progress(uint64_t done, uint64_t total, void *arg)
 
 static int index_one(const struct images_entry *e)
 {
-	char label[2 * TELEPAGE_NAME_MAX + 2];
+	char label[GROUP_TEXT_LEN + TELEPAGE_NAME_MAX + 2], group[GROUP_TEXT_LEN];
 	struct tp_progress p;
 	int fd = images_open(e, NULL), err;
 
 	if (fd < 0)
 		return tp_fail("images index: %s: %s", e->path,
-			       e->malformed ? images_error(e) : strerror(-fd));
-	snprintf(label, sizeof(label), "%s/%s", e->group, e->name);
+			       e->malformed || e->old ? images_error(e) : strerror(-fd));
+	snprintf(label, sizeof(label), "%s/%s", group_text(group, e->group), e->name);
 	tp_progress_init(&p, stderr, label);
 	p.no_demand = true;
 	err = index_build(fd, e->index, NULL, progress, &p);
@@ -391,19 +413,20 @@ static int do_index(const struct images_opts *o, int argc, char **argv)
 	bool found = false;
 	size_t n;
 
-	if (argc > 1 || (argc && !o->group))
-		return tp_usage("telepage images", "index takes one NAME and --group, or nothing");
+	if (argc > 1 || (argc && !o->whose))
+		return tp_usage("telepage images", "index takes one NAME and --group or --vm, or "
+				"nothing");
 	if (name && !tp_name_ok(name))
 		return tp_usage("telepage images", "'%s' is no name: " TP_NAME_RULE, name);
 	images_sweep(o->dir);
-	err = images_list(o->dir, o->group, &v, &n);
+	err = images_list(o->dir, o->whose, &v, &n);
 	if (err)
 		return fail_dir(o, "index", err);
 	catch_signals();
 	/* one that fails does not keep the others from it */
 	for (size_t i = 0; i < n && !stopped_by; i++) {
 		index_sweep(v[i].index);
-		if (name ? strcmp(v[i].name, name) != 0 : v[i].indexed)
+		if (name ? strcmp(v[i].name, name) != 0 : v[i].indexed || v[i].old)
 			continue;
 		found = true;
 		if (index_one(&v[i]))
@@ -416,7 +439,7 @@ static int do_index(const struct images_opts *o, int argc, char **argv)
 		raise(stopped_by);
 	}
 	if (name && !found)
-		return tp_fail("images index: group %s has no %s " LIST_HINT, o->group, name);
+		return tp_fail("images index: %s has no %s " LIST_HINT, whose_words(o), name);
 	return status;
 }
 
@@ -440,6 +463,7 @@ static int parse_args(int argc, char **argv, struct images_opts *o, char *given)
 	static const struct option options[] = {
 		{ "dir", required_argument, NULL, 'd' },
 		{ "group", required_argument, NULL, 'g' },
+		{ "vm", required_argument, NULL, 'v' },
 		{ "name", required_argument, NULL, 'n' },
 		{ "kind", required_argument, NULL, 'k' },
 		{ "socket", required_argument, NULL, 's' },
@@ -457,6 +481,7 @@ static int parse_args(int argc, char **argv, struct images_opts *o, char *given)
 		switch (c) {
 		case 'd': o->dir = optarg; break;
 		case 'g': o->group = optarg; break;
+		case 'v': o->vm = optarg; break;
 		case 'n': o->name = optarg; break;
 		case 'k':
 			o->kinds = !strcmp(optarg, "kept") ? IMAGES_KEPT :
@@ -474,6 +499,10 @@ static int parse_args(int argc, char **argv, struct images_opts *o, char *given)
 	}
 	if (o->group && !tp_name_ok(o->group))
 		return tp_usage(argv[0], "'%s' is no name: " TP_NAME_RULE, o->group);
+	if (o->vm && !tp_name_ok(o->vm))
+		return tp_usage(argv[0], "'%s' is no name: " TP_NAME_RULE, o->vm);
+	if (o->group && o->vm)
+		return tp_usage(argv[0], "--vm is a VM that has no group, so not both");
 	if (o->name && !tp_name_ok(o->name))
 		return tp_usage(argv[0], "'%s' is no name: " TP_NAME_RULE, o->name);
 	return TP_OK;
@@ -492,6 +521,10 @@ int cmd_images(int argc, char **argv)
 	status = parse_args(argc, argv, &o, given);
 	if (status)
 		return status;
+	if (o.group || o.vm) {
+		group_set(o.buf, o.group, o.vm);
+		o.whose = o.buf;
+	}
 	word = optind < argc ? argv[optind++] : "list";
 	while (i < NR_STEPS && strcmp(steps[i].name, word) != 0)
 		i++;

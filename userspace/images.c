@@ -63,7 +63,7 @@ static int open_image(const char *path, bool kept, struct stat *st)
 int images_open(const struct images_entry *e, struct index **ix)
 {
 	struct stat st;
-	int fd = e->malformed ? e->err : open_image(e->path, e->kept, &st);
+	int fd = e->malformed ? e->err : e->old ? -EPERM : open_image(e->path, e->kept, &st);
 
 	if (ix)
 		*ix = fd < 0 ? NULL : index_open(e->index, fd, NULL);
@@ -77,7 +77,7 @@ int images_open(const struct images_entry *e, struct index **ix)
 
 struct list {
 	const char *dir;
-	char group[TELEPAGE_NAME_MAX + 1];
+	char group[GROUP_LEN];
 	struct images_entry *v;
 	size_t n, room;
 };
@@ -110,6 +110,8 @@ const char *images_error(const struct images_entry *e)
 {
 	if (e->malformed)
 		return "registers nothing: it has to be a file of one line, an absolute path";
+	if (e->old)
+		return "an older telepage has kept it, nobody can tell for whom: it is not used";
 	return strerror(-e->err);
 }
 
@@ -182,8 +184,8 @@ static void look_at(struct images_entry *e, int fd, const struct stat *st)
 	e->size = end < 0 ? 0 : end;
 	e->bytes = S_ISBLK(st->st_mode) ? e->size : (uint64_t)st->st_blocks * 512;
 	e->when = st->st_mtime;
-	e->indexed = !probe;
-	e->stale = probe && probe != -ENOENT;
+	e->indexed = !probe && !e->old;
+	e->stale = probe && probe != -ENOENT && !e->old;
 	if (!e->kept || fstatat(AT_FDCWD, e->index, &ix, AT_SYMLINK_NOFOLLOW) ||
 	    !S_ISREG(ix.st_mode))
 		return;
@@ -199,7 +201,8 @@ static int one_file(int group, const char *file, void *arg)
 	struct stat st = { 0 };
 	int fd = -EINVAL, err = 0;
 
-	e.kept = store_name(file, KEPT_SUFFIX, e.name);
+	e.old = store_name(file, OLD_SUFFIX, e.name);
+	e.kept = e.old || store_name(file, KEPT_SUFFIX, e.name);
 	if (!e.kept && !store_name(file, LINK_SUFFIX, e.name))
 		return 0;
 	snprintf(e.group, sizeof(e.group), "%s", l->group);
@@ -263,7 +266,9 @@ static int by_name(const void *a, const void *b)
 
 	if (!c)
 		c = strcmp(x->name, y->name);
-	return c ? c : (int)y->kept - (int)x->kept;
+	if (!c)
+		c = (int)y->kept - (int)x->kept;
+	return c ? c : (int)x->old - (int)y->old;
 }
 
 int images_list(const char *dir, const char *group, struct images_entry **v, size_t *n)
@@ -273,7 +278,7 @@ int images_list(const char *dir, const char *group, struct images_entry **v, siz
 
 	*v = NULL;
 	*n = 0;
-	if (group && !tp_name_ok(group))
+	if (group && !group_ok(group))
 		return -EINVAL;
 	store = store_open(dir, false);
 	if (store < 0)
@@ -365,7 +370,7 @@ int images_add(const char *dir, const char *group, const char *name, const char 
 	int store, fd, err;
 	char *full;
 
-	if (!tp_name_ok(group) || !tp_name_ok(name))
+	if (!group_ok(group) || !tp_name_ok(name))
 		return -EINVAL;
 	err = look_at_path(path, &full);
 	if (err)
@@ -410,12 +415,12 @@ static int drop_file(int group, const char *name, const char *suffix)
 
 int images_remove(const char *dir, const char *group, const char *name, unsigned int kinds)
 {
-	int store, fd, kept = -ENOENT, link = -ENOENT, err;
+	int store, fd, kept = -ENOENT, old = -ENOENT, link = -ENOENT, err;
 	struct images_entry *v;
 	char *beside = NULL;
 	size_t n;
 
-	if (!tp_name_ok(group) || !tp_name_ok(name))
+	if (!group_ok(group) || !tp_name_ok(name))
 		return -EINVAL;
 	err = images_list(dir, group, &v, &n);
 	if (err)
@@ -437,6 +442,10 @@ int images_remove(const char *dir, const char *group, const char *name, unsigned
 	if (kinds & IMAGES_KEPT) {
 		drop_file(fd, name, KEPT_SUFFIX INDEX_SUFFIX);
 		kept = drop_file(fd, name, KEPT_SUFFIX);
+		drop_file(fd, name, OLD_SUFFIX INDEX_SUFFIX);
+		old = drop_file(fd, name, OLD_SUFFIX);
+		if (kept == -ENOENT || (!kept && old != -ENOENT))
+			kept = old;
 	}
 	if (kinds & IMAGES_DISK) {
 		drop_file(fd, name, LINK_SUFFIX INDEX_SUFFIX);

@@ -3,10 +3,12 @@
  * images.h - files of this host that may have pages of a VM: kept memory, registered disks
  *
  * A store is a directory. Names are as those of regions (tp_name_ok(), else -EINVAL); a group
- * is a tenant, whose images are for its own VMs only.
+ * is a tenant, whose images are for its own VMs only, or a VM without one (group.h).
  *
- *	DIR/GROUP/NAME.img		a kept memory image, sparse
- *	DIR/GROUP/NAME.img.tpi		its index
+ *	DIR/GROUP/NAME.mem		a kept memory image, sparse
+ *	DIR/GROUP/NAME.mem.tpi		its index
+ *	DIR/GROUP/NAME.img		one that an older telepage has kept, for a group or for a
+ *					VM without one: nobody can tell, so it is used for neither
  *	DIR/GROUP/NAME.link		the absolute path of a registered disk or base image
  *	PATH.tpi			its index, beside it if it is a file in a directory
  *					that can be written to, else
@@ -26,15 +28,17 @@
 #include <linux/telepage.h>
 
 #include "digest.h"
+#include "group.h"
 #include "index.h"
 
 #define IMAGES_DIR	"/var/lib/telepage/images"
 
 struct images_entry {
-	char group[TELEPAGE_NAME_MAX + 1], name[TELEPAGE_NAME_MAX + 1];
+	char group[GROUP_LEN], name[TELEPAGE_NAME_MAX + 1];
 	char *path;			/* of the image */
 	char *index;			/* and of its index, whether there is one or not */
 	bool kept;			/* else registered */
+	bool old;			/* kept, but it is not known for whom */
 	bool indexed;			/* the index is that of the image as it is now */
 	bool stale;			/* there is an index, but not that */
 	bool malformed;			/* NAME.link, which is @path then, registers nothing */
@@ -51,12 +55,13 @@ struct images_entry {
  */
 int images_list(const char *dir, const char *group, struct images_entry **v, size_t *n);
 void images_free(struct images_entry *v, size_t n);
-/* of one with an @err: that in words */
+/* of one with an @err, or that is @old: that in words */
 const char *images_error(const struct images_entry *e);
 
 /*
- * The image for reading, a descriptor or a negative errno. @ix (may be NULL): its index, or NULL
- * without a valid one. With one, a kept image was of use, and is not the next to go.
+ * The image for reading, a descriptor or a negative errno, -EPERM: it is @old. @ix (may be
+ * NULL): its index, or NULL without a valid one. With one, a kept image was of use, and is not
+ * the next to go.
  */
 int images_open(const struct images_entry *e, struct index **ix);
 
@@ -65,7 +70,8 @@ struct images_keep;
 
 /*
  * Makes room and begins: an empty file of @size, to be written sparsely to images_keep_fd(). The
- * image that it replaces, then the oldest kept images, of any group, go until it fits into
+ * image that it replaces, then those that nobody can use, then the oldest kept images, of any
+ * group, go until it fits into
  * @budget (bytes on disk of all kept images) and 5 % of the disk stay free. -EFBIG: it does not
  * fit into @budget, -ENOSPC: the disk has no room; nothing has gone then. -EBUSY: somebody is
  * writing an image of that name.

@@ -49,6 +49,8 @@ static int sweep_file(int group, const char *file, void *arg)
 	uint64_t size = 0, bytes = 0;
 
 	if (store_name(file, KEPT_SUFFIX INDEX_SUFFIX TMP_SUFFIX, name) ||
+	    store_name(file, OLD_SUFFIX INDEX_SUFFIX TMP_SUFFIX, name) ||
+	    store_name(file, OLD_SUFFIX TMP_SUFFIX, name) ||
 	    store_name(file, LINK_SUFFIX INDEX_SUFFIX TMP_SUFFIX, name)) {
 		tmp_sweep(group, file, &size, &bytes);
 		return 0;
@@ -93,7 +95,10 @@ static bool fits(const struct room *r)
 	       r->need + r->to_come + r->spare <= r->avail;
 }
 
-/* whom it is best to be without: the one that is replaced anyway, then the oldest */
+/*
+ * whom it is best to be without: the one that is replaced anyway, then what nobody can use, then
+ * the oldest
+ */
 static int first_to_go(const struct images_entry *v, size_t n, const char *group,
 		       const char *name)
 {
@@ -102,9 +107,9 @@ static int first_to_go(const struct images_entry *v, size_t n, const char *group
 	for (size_t i = 0; i < n; i++) {
 		if (!v[i].kept || v[i].err)
 			continue;
-		if (!strcmp(v[i].group, group) && !strcmp(v[i].name, name))
+		if (!v[i].old && !strcmp(v[i].group, group) && !strcmp(v[i].name, name))
 			return i;
-		if (best < 0 || v[i].when < v[best].when)
+		if (best < 0 || (v[i].old == v[best].old ? v[i].when < v[best].when : v[i].old))
 			best = i;
 	}
 	return best;
@@ -226,7 +231,7 @@ int images_keep_open(const char *dir, const char *group, const char *name, uint6
 	int store, err;
 
 	*out = NULL;
-	if (!tp_name_ok(group) || !tp_name_ok(name))
+	if (!group_ok(group) || !tp_name_ok(name))
 		return -EINVAL;
 	/* before there is a directory of nothing */
 	if (size > budget)

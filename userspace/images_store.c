@@ -50,7 +50,7 @@ int group_open(int store, const char *group, bool make)
 {
 	int fd;
 
-	if (!tp_name_ok(group))
+	if (!group_ok(group))
 		return -EINVAL;
 	if (make && mkdirat(store, group, 0700) && errno != EEXIST)
 		return -errno;

@@ -7,7 +7,8 @@
 
 #include "images.h"
 
-#define KEPT_SUFFIX	".img"
+#define KEPT_SUFFIX	".mem"
+#define OLD_SUFFIX	".img"
 #define LINK_SUFFIX	".link"
 
 /*

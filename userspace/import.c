@@ -406,6 +406,8 @@ const char *import_begin(const struct import_request *req, struct conn *watcher)
 
 	if (!name_ok(req->region))
 		return "bad region name";
+	if (req->group && !name_ok(req->group))
+		return "bad group name";
 	if (into_region(req->region))
 		return "an import into this region is under way";
 	m = import_new(req->region);

@@ -69,9 +69,12 @@ static void remember(const struct images_entry *e)
 /* told once, or it would be each minute */
 static void tell_missing(const struct images_entry *e)
 {
+	char group[GROUP_TEXT_LEN];
+
 	if (has_failed(e))
 		return;
-	note("image %s/%s: %s: %s", e->group, e->name, e->path, images_error(e));
+	note("image %s/%s: %s: %s", group_text(group, e->group), e->name, e->path,
+	     images_error(e));
 	remember(e);
 }
 
@@ -111,8 +114,8 @@ static void look(void)
 		index_sweep(v[i].index);
 		if (v[i].err)
 			tell_missing(&v[i]);
-		else if (!v[i].indexed && v[i].size && is_quiet(&v[i]) &&
-		    !has_failed(&v[i]))
+		else if (!v[i].indexed && !v[i].old && v[i].size && is_quiet(&v[i]) &&
+			 !has_failed(&v[i]))
 			index_one(&v[i]);
 	}
 	images_free(v, n);

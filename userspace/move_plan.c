@@ -19,6 +19,7 @@ static void read_group(struct msrc *m)
 	char *path = xasprintf("%.*sgroup", dir, m->args_file), *text = file_read(path, 256);
 
 	m->group[0] = 0;
+	m->group_known = true;
 	if (text) {
 		text[strcspn(text, "\n")] = 0;
 		if (name_ok(text))
@@ -41,7 +42,8 @@ static void make_job(struct msrc *m, struct plan_job *job)
 void msrc_plan_ask(struct msrc *m, json_t *prepare)
 {
 	read_group(m);
-	json_object_set_new(prepare, "plan", json_true());
+	/* not true: who only knows that takes a group for the VM of its name; it plans nothing */
+	json_object_set_new(prepare, "plan", json_string(*m->group ? "group" : "own"));
 	if (*m->group)
 		json_object_set_new(prepare, "group", json_string(m->group));
 }
@@ -123,7 +125,7 @@ bool msrc_plan_looks(const struct msrc *m)
 
 void msrc_plan_keep(struct msrc *m)
 {
-	if (!agent.keep_images)
+	if (!agent.keep_images || !m->group_known)
 		return;
 	m->keep_due = true;
 	keep_now(m);
@@ -175,6 +177,20 @@ static void wait_or_let_go(struct mdst *m)
 		planner_let_go(&m->plan);
 }
 
+/*
+ * Does the source want a plan, and say well for whom? An older one says true, and has a group
+ * if it names one.
+ */
+static bool wants_plan(json_t *prepare, const char *group)
+{
+	json_t *plan = json_object_get(prepare, "plan");
+	const char *whose = json_string_value(plan);
+
+	if (json_object_get(prepare, "group") && (!group || !name_ok(group)))
+		return false;
+	return json_is_true(plan) || (whose && !strcmp(whose, group ? "group" : "own"));
+}
+
 bool mdst_plan_prepare(struct mdst *m, json_t *prepare)
 {
 	const char *group = json_string_value(json_object_get(prepare, "group"));
@@ -190,7 +206,7 @@ bool mdst_plan_prepare(struct mdst *m, json_t *prepare)
 		m->made_group = access(path, F_OK) && !file_replace(path, group, 0600);
 		free(path);
 	}
-	if (json_is_true(json_object_get(prepare, "plan")) && planner_hold(&m->plan))
+	if (wants_plan(prepare, group) && planner_hold(&m->plan))
 		wait_or_let_go(m);
 	return m->plan.held;
 }

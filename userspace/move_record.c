@@ -34,8 +34,9 @@ int msrc_journal(struct msrc *m)
 		json_array_append_new(regions, json_pack("{s:s, s:I, s:s}",
 			"name", m->ram.region[i].name, "size", (json_int_t)m->ram.region[i].size,
 			"export", i < m->nr_exports ? m->export[i] : ""));
-	obj = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:o, s:i}",
+	obj = json_pack("{s:s, s:s, s:s, s:s*, s:s, s:s, s:s, s:o, s:b, s:b, s:o, s:i}",
 			"vm", m->vm, "as", m->as, "who", m->who,
+			"group", m->group_known ? m->group : NULL,
 			"phase", phase_of(m), "qmp", m->qmp_path, "args", m->args_file,
 			"target", target_to_json(&m->target), "was_running", m->was_running,
 			"stopped", m->stopped,
@@ -49,7 +50,7 @@ int msrc_journal(struct msrc *m)
 
 static void restore_one(const char *id, json_t *obj)
 {
-	const char *who = "", *vm, *as, *phase, *qmp, *args, *name, *export;
+	const char *who = "", *group = NULL, *vm, *as, *phase, *qmp, *args, *name, *export;
 	json_t *target, *regions, *r;
 	int was_running, link, stopped = 1;	/* older ones do not say */
 	struct msrc *m;
@@ -57,9 +58,9 @@ static void restore_one(const char *id, json_t *obj)
 	size_t i;
 
 	m = msrc_new(id);
-	if (json_unpack(obj, "{s:s, s:s, s?s, s:s, s:s, s:s, s:o, s:b, s?b, s:o, s:i}", "vm", &vm,
-			"as", &as, "who", &who, "phase", &phase, "qmp", &qmp, "args", &args,
-			"target", &target,
+	if (json_unpack(obj, "{s:s, s:s, s?s, s?s, s:s, s:s, s:s, s:o, s:b, s?b, s:o, s:i}",
+			"vm", &vm, "as", &as, "who", &who, "group", &group, "phase", &phase,
+			"qmp", &qmp, "args", &args, "target", &target,
 			"was_running", &was_running, "stopped", &stopped, "regions", &regions,
 			"link", &link) ||
 	    !target_from_json(&m->target, target)) {
@@ -72,6 +73,10 @@ static void restore_one(const char *id, json_t *obj)
 	snprintf(m->qmp_path, sizeof(m->qmp_path), "%s", qmp);
 	snprintf(m->args_file, sizeof(m->args_file), "%s", args);
 	copy_str(m->who, who);
+	/* an older agent has not written it down: then nobody knows whose an image would be */
+	m->group_known = group && (!*group || name_ok(group));
+	if (m->group_known)
+		copy_str(m->group, group);
 	m->restored = true;
 	m->was_running = was_running;
 	m->stopped = stopped;

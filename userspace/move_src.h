@@ -88,7 +88,8 @@ struct msrc {
 	unsigned int nr_exports;
 	struct plink *link;
 
-	char group[TELEPAGE_NAME_MAX + 1];	/* whose files may have its pages; "": its own */
+	char group[TELEPAGE_NAME_MAX + 1];	/* whose files may have its pages; "": none */
+	bool group_known;		/* else it may be of one all the same */
 	bool plans;			/* the destination looks for what it has already */
 	struct plan_dial dial;		/* the plan's connection, as long as one is to be made */
 	struct planner *planner;

@@ -18,13 +18,13 @@
 
 #include "plan_job.h"
 
-#define MAGIC		"TPPLAN1"
+#define MAGIC		"TPPLAN2"	/* 1: a group and a VM of its name were the same */
 #define WAIT_MS		30000		/* for another plan's first pass */
 #define WAIT_STEP_MS	20
 
 struct head {
 	char magic[8];
-	char group[TELEPAGE_NAME_MAX + 1];
+	char group[GROUP_LEN];
 	uint64_t pages;
 	uint32_t id;			/* of the region that has this name and content */
 	uint32_t zero;

@@ -25,10 +25,10 @@ struct planner {
 	void *arg;
 };
 
-void plan_group(struct plan_job *job, const char *group, const char *otherwise)
+void plan_group(struct plan_job *job, const char *name, const char *own)
 {
-	job->common = group && name_ok(group) && strcmp(group, otherwise) != 0;
-	snprintf(job->group, sizeof(job->group), "%s", job->common ? group : otherwise);
+	job->common = name && name_ok(name);
+	group_set(job->group, job->common ? name : NULL, own);
 }
 
 void plan_region(struct plan_job *job, const char *name, uint64_t bytes)

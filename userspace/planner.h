@@ -11,13 +11,14 @@
 #define TELEPAGE_PLANNER_H
 
 #include "agent.h"
+#include "group.h"
 #include "transport.h"
 
 struct planner;
 
 struct plan_job {
-	char group[TELEPAGE_NAME_MAX + 1];	/* only files of it are used */
-	bool common;			/* it is no name of a VM: it may have several */
+	char group[GROUP_LEN];		/* only files of it are used, group.h */
+	bool common;			/* one was given: it may have several VMs */
 	bool alone;			/* its regions will be attached to: no files for others */
 	unsigned int nr;
 	struct {
@@ -26,8 +27,8 @@ struct plan_job {
 	} region[MOVE_REGIONS_MAX];
 };
 
-/* a fresh copy of @group, or of @otherwise when that is empty or no name */
-void plan_group(struct plan_job *job, const char *group, const char *otherwise);
+/* group @name; NULL, empty or no name: none, so it is @own by itself */
+void plan_group(struct plan_job *job, const char *name, const char *own);
 void plan_region(struct plan_job *job, const char *name, uint64_t bytes);
 
 /* plans of one job that may be begun: who lets one break off each time gets no more */

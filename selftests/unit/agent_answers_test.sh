@@ -500,7 +500,7 @@ t_plan_mute() { # all is there, and the plan's other side says nothing: the imag
 	touch "$P/complete"
 	echo '{"token":"cccccccccccccccccccccccccccccccc","regions":["vm0"],"plan":true}' >"$P/refuse.prepare"
 	move vm0 a "$PORT_B" && sees peer "plan cut" && sees peer released &&
-	check "an image is there" test -s "$W/images-a/vm0/vm0.img" &&
+	check "an image is there" test -s "$W/images-a/.vm0/vm0.mem" &&
 	check "nothing is left: $(left a)" wait_for is_left a "- 0 0 0"
 }
 

@@ -22,7 +22,8 @@ disk() { # name
 listed() { # words: what there is, without sizes and times
 	is=$(images list --json | python3 -c '
 import json, sys
-print(" ".join("%(group)s/%(name)s:%(kind)s:%(index)s" % i for i in json.load(sys.stdin)["images"]))')
+print(" ".join("%s/%s:%s:%s" % (i["group"] if i["vm"] is None else (i["group"], i["vm"]),
+	i["name"], i["kind"], i["index"]) for i in json.load(sys.stdin)["images"]))')
 	[ "$is" = "$1" ] || { echo "# $is"; return 1; }
 }
 
@@ -70,7 +71,7 @@ t_refusals() { # clear, and nothing was done
 	refused 1 "telepage images list shows" remove nothing --group g &&
 	refused 1 "telepage images list shows" index nothing --group g &&
 	# a kept memory image is gone for good
-	cp "$W/disk.raw" "$W/images-a/g/vm0.img" &&
+	cp "$W/disk.raw" "$W/images-a/g/vm0.mem" &&
 	refused 2 "needs --yes" remove vm0 --group g &&
 	check "it is there" listed "g/disk.raw:disk:no g/vm0:kept:no" &&
 	images remove vm0 --group g --yes && check "now it is not" listed "g/disk.raw:disk:no"
@@ -79,7 +80,7 @@ t_refusals() { # clear, and nothing was done
 t_two_of_a_name() { # one is removed without the other
 	worlds
 	disk disk.raw
-	images add "$W/disk.raw" --group g --name vm0 && cp "$W/disk.raw" "$W/images-a/g/vm0.img" &&
+	images add "$W/disk.raw" --group g --name vm0 && cp "$W/disk.raw" "$W/images-a/g/vm0.mem" &&
 	refused 1 "a kept and a registered vm0 (say --kind kept or --kind disk)" remove vm0 --group g --yes &&
 	refused 2 "kept or disk" remove vm0 --group g --kind all &&
 	check "both are there" listed "g/vm0:kept:no g/vm0:disk:no" &&
@@ -91,6 +92,42 @@ t_two_of_a_name() { # one is removed without the other
 	images remove vm0 --group g --kind kept --yes &&
 	check "the registered one is" listed "g/vm0:disk:no" &&
 	images remove vm0 --group g && check "which needs no more words" listed ""
+}
+
+t_whose() { # a VM without a group is not in one that is called like it
+	worlds
+	disk disk.raw && disk disk2
+	images add "$W/disk.raw" --vm acme && images add "$W/disk2" --group acme &&
+	check "two that are told apart" listed "(None, 'acme')/disk.raw:disk:no acme/disk2:disk:no" &&
+	images list >"$W/out" && says "$W/out" "^none (acme)  disk.raw " && says "$W/out" "^acme  *disk2 " &&
+	images list --vm acme >"$W/out" && check "those of the VM" not grep disk2 "$W/out" &&
+	says "$W/out" disk.raw &&
+	images list --group acme >"$W/out" && check "those of the group" not grep disk.raw "$W/out" &&
+	says "$W/out" disk2 &&
+	images index disk.raw --vm acme 2>"$W/err" && says "$W/err" "none (acme)/disk.raw" &&
+	check "one is indexed" listed "(None, 'acme')/disk.raw:disk:yes acme/disk2:disk:no" &&
+	refused 1 "group acme has no disk.raw" remove disk.raw --group acme &&
+	refused 1 "VM acme, without a group, has no disk2" remove disk2 --vm acme &&
+	refused 1 "VM acme, without a group, has another file as disk.raw" add "$W/disk2" --name disk.raw --vm acme &&
+	images remove disk.raw --vm acme && check "one is forgotten" listed "acme/disk2:disk:no"
+}
+
+t_older() { # what an older telepage has kept is listed and goes, but is not used
+	worlds
+	disk disk.raw && mkdir -p "$W/images-a/vm0" && cp "$W/disk.raw" "$W/images-a/vm0/vm0.img" || return 1
+	check "it is listed" listed "vm0/vm0:kept:old" &&
+	images list >"$W/out" && says "$W/out" "nobody can tell for whom: it is not used" &&
+	images list --json | says /dev/stdin '"size":5000000,.*"error":"an older telepage' &&
+	images index && check "not indexed" test ! -e "$W/images-a/vm0/vm0.img.tpi" &&
+	refused 1 "an older telepage has kept it" index vm0 --group vm0 &&
+	agent a "$PORT_A" && check "by the agent neither" not wait_1s test -e "$W/images-a/vm0/vm0.img.tpi" &&
+	images remove vm0 --group vm0 --yes && check "it is gone" listed "" &&
+	check "with its directory" test ! -e "$W/images-a/vm0"
+}
+
+wait_1s() {
+	sleep 1
+	"$@"
 }
 
 t_missing() { # a registered file that has gone is told of
@@ -152,8 +189,8 @@ on_terminal() { # command...
 t_budget() { # how much kept images take, and may
 	worlds
 	disk disk.raw
-	mkdir -p "$W/images-a/g" "$W/images-a/h" && cp "$W/disk.raw" "$W/images-a/h/vm0.img"
-	bytes=$(($(stat -c %b "$W/images-a/h/vm0.img") * 512))
+	mkdir -p "$W/images-a/g" "$W/images-a/h" && cp "$W/disk.raw" "$W/images-a/h/vm0.mem"
+	bytes=$(($(stat -c %b "$W/images-a/h/vm0.mem") * 512))
 	budget() { # of the list: that
 		is=$(images list --group g --socket "$W/a.sock" --json |
 			python3 -c 'import json, sys; print(json.load(sys.stdin)["kept"])')
@@ -220,7 +257,7 @@ t_background() { # the agent indexes what is registered and not written to
 	# written to just now
 	touch "$W/disk2"
 	images add "$W/disk.raw" --group g && images add "$W/disk2" --group h &&
-	cp "$W/disk.raw" "$W/images-a/g/vm0.img" && touch -d '1 minute ago' "$W/images-a/g/vm0.img" &&
+	cp "$W/disk.raw" "$W/images-a/g/vm0.mem" && touch -d '1 minute ago' "$W/images-a/g/vm0.mem" &&
 	agent a "$PORT_A" || return 1
 	check "all but that one" wait_for listed "g/disk.raw:disk:yes g/vm0:kept:yes h/disk2:disk:no" \
 		>/dev/null || return 1
@@ -251,5 +288,5 @@ t_bad_index() { # an index that is anything at all keeps nobody from anything
 }
 
 # shellcheck disable=SC2034	# of agent_lib.sh
-QUICK=by_hand,refusals,two_of_a_name,missing,malformed,long,whose_fault,budget,unreadable,stopped,background,bad_index
+QUICK=by_hand,refusals,whose,older,two_of_a_name,missing,malformed,long,whose_fault,budget,unreadable,stopped,background,bad_index
 run_tests

@@ -174,8 +174,8 @@ t_move_kept() { # an image is kept all the same, by the worker that came after
 	slow --keep-images 1G || return 1
 	move vm0 a "$PORT_B" --no-wait || return 1
 	worker_dies a || return 1
-	moved && check "an image is there" test -s "$W/images-a/some/vm0.img" &&
-	check "with its index" test -s "$W/images-a/some/vm0.img.tpi"
+	moved && check "an image is there" test -s "$W/images-a/some/vm0.mem" &&
+	check "with its index" test -s "$W/images-a/some/vm0.mem.tpi"
 }
 
 t_move_undone() { # no plan of a move that is undone

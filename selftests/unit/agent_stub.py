@@ -18,7 +18,8 @@ These files say what happens otherwise:
   DIR/state            what the peer says of the move when asked, else unknown
   DIR/complete         all pages are there
 
-DIR/warm has a line of JSON for each list of pages that the peer was told.
+DIR/warm has a line of JSON for each list of pages that the peer was told, DIR/prepare what it
+was asked to prepare, the last time.
 DIR/got is the device state that came to the peer, as it came.
 """
 import json
@@ -208,6 +209,9 @@ class Control:
     def request(self, m):
         op = m["op"]
         log(op)
+        if op == "prepare":
+            with open(path("prepare"), "w", encoding="ascii") as f:
+                json.dump(m, f)
         if op == "warm":
             with open(path("warm"), "a", encoding="ascii") as f:
                 f.write(json.dumps(m) + "\n")

@@ -10,6 +10,7 @@
 
 #include "images.h"
 #include "index_format.h"
+#include "parse.h"
 #include "tap.h"
 
 #define PAGE	4096UL
@@ -158,13 +159,13 @@ static void keeping(void)
 	tap_ok((st.st_mode & 07777) == 0600, "and is nobody else's");
 	tap_ok(!stat(in(dir, "g"), &st) && (st.st_mode & 07777) == 0700, "as the directory is");
 	images_keep_drop(k);
-	tap_ok(!is_there("g/vm0.img.tmp"), "dropped, it is gone");
+	tap_ok(!is_there("g/vm0.mem.tmp"), "dropped, it is gone");
 	images_keep_drop(NULL);
 
 	tap_ok(!keep("g", "vm0", 20, NO_LIMIT), "one is kept");
-	tap_ok(!is_there("g/vm0.img.tmp") && !is_there("g/vm0.img.tpi.tmp"), "and nothing else");
+	tap_ok(!is_there("g/vm0.mem.tmp") && !is_there("g/vm0.mem.tpi.tmp"), "and nothing else");
 	tap_str(listed(NULL), "g/vm0:kept:i", "it is listed, with an index");
-	tap_ok(!stat(in(dir, "g/vm0.img"), &st) && (st.st_mode & 07777) == 0600 &&
+	tap_ok(!stat(in(dir, "g/vm0.mem"), &st) && (st.st_mode & 07777) == 0600 &&
 	       (uint64_t)st.st_blocks * 512 < 30 * PAGE, "it is sparse, and ours");
 	v = entry("g", "vm0", &n);
 	tap_ok(v->size == 40 * PAGE && v->bytes >= 20 * PAGE && v->bytes < 40 * PAGE,
@@ -197,7 +198,7 @@ static void keeping(void)
 	tap_ok(!images_keep_open(dir, "g", "vm1", 10 * PAGE, NO_LIMIT, &k) &&
 	       !images_keep_commit(k, NULL, NULL), "one without an index");
 	tap_str(listed("g"), "g/vm0:kept:i g/vm1:kept", "is listed without");
-	if (truncate(in(dir, "g/vm0.img"), 11 * PAGE))
+	if (truncate(in(dir, "g/vm0.mem"), 11 * PAGE))
 		exit(1);
 	tap_str(listed("g"), "g/vm0:kept:s g/vm1:kept", "what has changed has a stale one");
 	v = entry("g", "vm0", &n);
@@ -208,7 +209,7 @@ static void keeping(void)
 
 	tap_ok(!images_remove(dir, "g", "vm0", IMAGES_ALL), "removed");
 	tap_str(listed(NULL), "g/vm1:kept", "it is gone");
-	tap_ok(!is_there("g/vm0.img.tpi"), "so is its index");
+	tap_ok(!is_there("g/vm0.mem.tpi"), "so is its index");
 	tap_ok(images_remove(dir, "g", "vm0", IMAGES_ALL) == -ENOENT, "and is not there");
 	tap_ok(images_remove(dir, "h", "vm1", IMAGES_ALL) == -ENOENT, "nor is it another group's");
 	tap_ok(!images_remove(dir, "g", "vm1", IMAGES_ALL) && !is_there("g"), "the last one, and its group");
@@ -256,21 +257,21 @@ static void room(void)
 	/* room for three, and one that comes */
 	keep("h", "vm1", 256, NO_LIMIT);
 	keep("g", "vm2", 256, NO_LIMIT);
-	age("g/vm0.img", 100);
-	age("h/vm1.img", 300);
-	age("g/vm2.img", 200);
+	age("g/vm0.mem", 100);
+	age("h/vm1.mem", 300);
+	age("g/vm2.mem", 200);
 	tap_ok(!keep("g", "vm3", 256, 3 * takes + most), "a fourth one fits");
 	tap_str(listed(NULL), "g/vm0:kept:s g/vm2:kept:s g/vm3:kept:i h/vm1:kept:s", "all stay");
-	age("g/vm3.img", 50);
+	age("g/vm3.mem", 50);
 	tap_ok(keep("g", "vm4", 10000, 3 * takes + most) == -EFBIG, "one that fits at no price");
 	tap_str(listed(NULL), "g/vm0:kept:s g/vm2:kept:s g/vm3:kept:s h/vm1:kept:s", "costs none");
 	tap_ok(!keep("g", "vm4", 256, 3 * takes + most), "a fifth one");
 	tap_str(listed(NULL), "g/vm0:kept:s g/vm2:kept:s g/vm3:kept:s g/vm4:kept:i",
 		"takes the place of the oldest, whosever it is");
-	age("g/vm4.img", 10);
+	age("g/vm4.mem", 10);
 	tap_ok(!keep("g", "vm5", 256, takes + most), "with less room");
 	tap_str(listed(NULL), "g/vm4:kept:s g/vm5:kept:i", "more have to go");
-	tap_ok(!is_there("g/vm0.img.tpi") && !is_there("g/vm3.img.tpi"), "with their indexes");
+	tap_ok(!is_there("g/vm0.mem.tpi") && !is_there("g/vm3.mem.tpi"), "with their indexes");
 	tap_ok(!keep("g", "vm5", 256, takes + most), "what is replaced");
 	tap_str(listed(NULL), "g/vm4:kept:s g/vm5:kept:i", "goes before what is older");
 	clean();
@@ -278,8 +279,8 @@ static void room(void)
 	/* of use is as good as new */
 	keep("g", "vm0", 256, NO_LIMIT);
 	keep("g", "vm1", 256, NO_LIMIT);
-	age("g/vm0.img", 300);
-	age("g/vm1.img", 200);
+	age("g/vm0.mem", 300);
+	age("g/vm1.mem", 200);
 	v = entry("g", "vm0", &n);
 	tap_ok(v->stale, "its index is stale");
 	close(images_open(v, &ix));
@@ -302,7 +303,7 @@ static void room(void)
 	}
 	images_free(v, n);
 	keep("g", "vm1", 256, NO_LIMIT);
-	age("g/vm1.img", 500);
+	age("g/vm1.mem", 500);
 	v = entry("g", "vm0", &n);
 	tap_ok(v->indexed && v->when <= time(NULL) - 1000, "is old");
 	close(images_open(v, &ix));
@@ -320,9 +321,9 @@ static void room(void)
 	tap_ok(!keep("g", "vm3", 256, 4 * MIB + 1024 * 36 + 128 + most), "beside it there is some");
 	images_keep_drop(k);
 	die_keeping();
-	tap_ok(is_there("g/left.img.tmp"), "somebody has died");
+	tap_ok(is_there("g/left.mem.tmp"), "somebody has died");
 	tap_ok(!keep("g", "vm4", 256, most), "then there is room");
-	tap_ok(!is_there("g/left.img.tmp"), "and nothing of it");
+	tap_ok(!is_there("g/left.mem.tmp"), "and nothing of it");
 	tap_str(listed(NULL), "g/vm4:kept:i", "nor of others");
 
 	/* more than any disk has */
@@ -331,7 +332,7 @@ static void room(void)
 	tap_ok(images_keep_open(dir, "g", "vm5", UINT64_MAX, UINT64_MAX, &k) == -EFBIG && !k,
 	       "nothing is");
 	tap_str(listed(NULL), "g/vm4:kept:i", "it cost nothing");
-	tap_ok(!is_there("g/vm5.img.tmp"), "and left nothing");
+	tap_ok(!is_there("g/vm5.mem.tmp"), "and left nothing");
 	clean();
 }
 
@@ -427,7 +428,7 @@ static void registered(void)
 static void names(void)
 {
 	static const char *const bad[] = {
-		"", ".", "..", "../x", "a/b", "/etc", ".hidden", "a b", "a\n", "\xc3\xa4",
+		"", ".", "..", "../x", "a/b", "/etc", "..hidden", "./x", "a b", "a\n", "\xc3\xa4",
 		"0123456789012345678901234567890123456789012345678901234567890123",
 	};
 	char *disk = strdup(in(top, "disk.qcow2"));
@@ -450,10 +451,71 @@ static void names(void)
 	}
 	tap_ok(!taken && !k && !v && !n, "names that are none are refused");
 	tap_ok(!is_there(""), "before anything is made");
-	tap_ok(!keep("g.img", "a.img", 3, NO_LIMIT) && !images_add(dir, "g.img", "a.img", disk) &&
-	       !images_add(dir, "g.img", "a.img.img", disk), "names may look like others");
-	tap_str(listed(NULL), "g.img/a.img:kept:i g.img/a.img:disk g.img/a.img.img:disk",
+	tap_ok(!keep("g.mem", "a.mem", 3, NO_LIMIT) && !images_add(dir, "g.mem", "a.mem", disk) &&
+	       !images_add(dir, "g.mem", "a.mem.mem", disk), "names may look like others");
+	tap_str(listed(NULL), "g.mem/a.mem:kept:i g.mem/a.mem:disk g.mem/a.mem.mem:disk",
 		"and are not taken for them");
+	free(disk);
+	clean();
+}
+
+/* --- whose they are ----------------------------------------------------------------------- */
+
+/* a VM without a group, one of a group of its name, and what an older telepage has kept */
+static void whose(void)
+{
+	char *disk = strdup(in(top, "disk.qcow2")), none[GROUP_LEN], given[GROUP_LEN];
+	char text[GROUP_TEXT_LEN];
+	struct images_entry *v;
+	struct index *ix;
+	unsigned int bad = 0;
+	size_t n;
+
+	group_set(none, NULL, "vm0");
+	group_set(given, "vm0", "vm0");
+	tap_ok(strcmp(none, given) != 0 && group_ok(none) && group_ok(given),
+	       "no group is another thing than one of the VM's name");
+	tap_ok(!tp_name_ok(none), "and no group can be called so");
+	tap_str(group_text(text, none), "none (vm0)", "people see that there is none");
+	tap_str(group_text(text, given), "vm0", "or which one");
+	tap_ok(!group_name(none) && !strcmp(group_own(none), "vm0") && !group_own(given) &&
+	       !strcmp(group_name(given), "vm0"), "so do others");
+
+	tap_ok(!keep(none, "vm0", 5, NO_LIMIT), "one of its own is kept");
+	tap_str(listed(given), "", "which is none of that group");
+	tap_ok(!images_add(dir, given, "base", disk), "one is registered for the group");
+	tap_str(listed(none), ".vm0/vm0:kept:i", "which is none of the VM's own");
+	tap_ok(images_remove(dir, given, "vm0", IMAGES_ALL) == -ENOENT &&
+	       images_remove(dir, none, "base", IMAGES_ALL) == -ENOENT, "nor goes with them");
+	tap_ok(!keep(given, "vm0", 6, NO_LIMIT), "they may have the same name");
+	tap_str(listed(NULL), ".vm0/vm0:kept:i vm0/base:disk vm0/vm0:kept:i", "and are all listed");
+	clean();
+
+	/* of either one, so it is for neither */
+	keep(given, "vm1", 5, NO_LIMIT);
+	if (rename(in(dir, "vm0/vm1.mem"), in(dir, "vm0/vm1.img")) ||
+	    rename(in(dir, "vm0/vm1.mem.tpi"), in(dir, "vm0/vm1.img.tpi")))
+		exit(1);
+	tap_str(listed(NULL), "vm0/vm1:kept", "what an older one has kept is listed");
+	v = entry(NULL, "vm1", &n);
+	tap_ok(v->old && v->bytes && strstr(images_error(v), "nobody can tell for whom"),
+	       "as what it is, and counts");
+	bad += images_open(v, &ix) != -EPERM || ix;
+	images_free(v, n);
+	tap_ok(!bad, "but is not opened");
+	tap_ok(!keep(given, "vm1", 5, NO_LIMIT), "a new one beside it");
+	tap_str(listed(NULL), "vm0/vm1:kept:i vm0/vm1:kept", "is another one");
+	tap_ok(!images_remove(dir, given, "vm1", IMAGES_KEPT), "removed");
+	tap_ok(!is_there("vm0"), "both are gone");
+
+	keep("g", "vm2", 256, NO_LIMIT);
+	keep("g", "vm3", 256, NO_LIMIT);
+	if (rename(in(dir, "g/vm3.mem"), in(dir, "g/vm3.img")) ||
+	    rename(in(dir, "g/vm3.mem.tpi"), in(dir, "g/vm3.img.tpi")))
+		exit(1);
+	age("g/vm2.mem", 100);
+	tap_ok(!keep("g", "vm4", 256, 4 * MIB), "when there is no room");
+	tap_str(listed(NULL), "g/vm2:kept:s g/vm4:kept:i", "what is of no use goes before what is older");
 	free(disk);
 	clean();
 }
@@ -486,17 +548,17 @@ static void strangers(void)
 
 	keep("g", "vm0", 3, NO_LIMIT);
 	make_file(in(top, "outside"), 3, 'o');
-	if (symlink(in(top, "outside"), in(dir, "g/sym.img")) ||
-	    symlink(in(dir, "g/vm0.img"), in(dir, "g/sym2.img")) ||
+	if (symlink(in(top, "outside"), in(dir, "g/sym.mem")) ||
+	    symlink(in(dir, "g/vm0.mem"), in(dir, "g/sym2.mem")) ||
 	    symlink(in(top, "outside"), in(dir, "g/sym.link")) ||
-	    mkfifo(in(dir, "g/fifo.img"), 0600) || mkfifo(in(dir, "g/fifo.link"), 0600) ||
-	    mkdir(in(dir, "g/dir.img"), 0700) || mkdir(in(dir, "g/dir.link"), 0700) ||
+	    mkfifo(in(dir, "g/fifo.mem"), 0600) || mkfifo(in(dir, "g/fifo.link"), 0600) ||
+	    mkdir(in(dir, "g/dir.mem"), 0700) || mkdir(in(dir, "g/dir.link"), 0700) ||
 	    symlink(in(dir, "g"), in(dir, "other")) || mkfifo(in(dir, "pipe"), 0600))
 		exit(1);
 	make_file(in(dir, "file"), 1, 'f');
-	make_file(in(dir, "g/.img"), 1, 'f');
-	make_file(in(dir, "g/.hidden.img"), 1, 'f');
-	make_file(in(dir, "g/a b.img"), 1, 'f');
+	make_file(in(dir, "g/.mem"), 1, 'f');
+	make_file(in(dir, "g/.hidden.mem"), 1, 'f');
+	make_file(in(dir, "g/a b.mem"), 1, 'f');
 	make_file(in(dir, "g/readme"), 1, 'f');
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
 		snprintf(name, sizeof(name), "g/bad%zu.link", i);
@@ -522,12 +584,12 @@ static void strangers(void)
 	tap_ok(images_remove(dir, "other", "vm0", IMAGES_ALL) == -ENOTDIR, "nor removed");
 
 	/* the name of one that is to be kept is a link, or a pipe */
-	if (symlink(in(top, "outside"), in(dir, "g/evil.img.tmp")) ||
-	    mkfifo(in(dir, "g/evil2.img.tmp"), 0600))
+	if (symlink(in(top, "outside"), in(dir, "g/evil.mem.tmp")) ||
+	    mkfifo(in(dir, "g/evil2.mem.tmp"), 0600))
 		exit(1);
 	tap_ok(keep("g", "evil", 3, NO_LIMIT) == -EEXIST, "links are not written through");
 	tap_ok(keep("g", "evil2", 3, NO_LIMIT) == -EEXIST, "nor pipes waited for");
-	if (link(in(top, "outside"), in(dir, "g/evil3.img.tmp")))
+	if (link(in(top, "outside"), in(dir, "g/evil3.mem.tmp")))
 		exit(1);
 	tap_ok(keep("g", "evil3", 3, NO_LIMIT) == -EEXIST, "nor what has another name");
 	{
@@ -566,6 +628,7 @@ int main(void)
 	room();
 	registered();
 	names();
+	whose();
 	strangers();
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", top);
 	if (system(cmd))

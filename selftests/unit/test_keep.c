@@ -106,9 +106,9 @@ static int stay_of_image(bool *index)
 	digest_t d;
 	size_t n;
 
-	snprintf(file, sizeof(file), "%s/g/vm.img" TMP_SUFFIX, agent.images);
+	snprintf(file, sizeof(file), "%s/g/vm.mem" TMP_SUFFIX, agent.images);
 	same &= access(file, F_OK) != 0;
-	snprintf(file, sizeof(file), "%s/g/vm.img" INDEX_SUFFIX TMP_SUFFIX, agent.images);
+	snprintf(file, sizeof(file), "%s/g/vm.mem" INDEX_SUFFIX TMP_SUFFIX, agent.images);
 	same &= access(file, F_OK) != 0;
 	*index = false;
 	if (images_list(agent.images, NULL, &v, &n) || n != 1) {

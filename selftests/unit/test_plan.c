@@ -1122,8 +1122,8 @@ static void make_world(void)
 	for (unsigned int p = 0; p < PAGES; p++)
 		ids[p] = 2 + (int)p;
 	/* the image has the first 128 pages */
-	fd = make_pages(path, "vm.img", ids, 128, 0);
-	snprintf(path, sizeof(path), "%s/images/vm/vm.img" INDEX_SUFFIX, top);
+	fd = make_pages(path, "vm.mem", ids, 128, 0);
+	snprintf(path, sizeof(path), "%s/images/vm/vm.mem" INDEX_SUFFIX, top);
 	if (index_build(fd, path, NULL, NULL, NULL))
 		exit(1);
 	close(fd);

@@ -69,7 +69,7 @@ wrong "is no name" workingset replay a/b
 wrong "takes a FILE" workingset import vm0 ''
 wrong "--json belongs to show and sample" workingset export vm0 f --json
 wrong "--workingset takes a value" import r --from h --workingset ''
-for o in group name dir kind socket; do
+for o in group vm name dir kind socket; do
 	wrong "--$o takes a value" images add x "--$o" ''
 done
 for o in region file; do
@@ -96,6 +96,9 @@ wrong "is no name" plumb region-import a/b --link 1 --export-id 1
 wrong "is no name" images --group a/b
 wrong "is no name" images add x --group ..
 wrong "is no name" images add x --group g --name a/b
+wrong "is no name" images add x --group .vm0
+wrong "is no name" images add x --vm .vm0
+wrong "not both" images list --vm vm0 --group g
 wrong "is no name" images remove a/b --group g
 wrong "is no name" images index ../x --group g
 

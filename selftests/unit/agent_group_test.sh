@@ -1,0 +1,150 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Whose files have pages of a VM: those of its group, or its own when it has none. A group that
+# is called like a VM is another thing than that VM.
+#
+# shellcheck disable=SC2317	# the tests are called by name
+set -u
+
+# shellcheck source=selftests/unit/agent_lib.sh
+. "$(dirname "$0")/agent_lib.sh"
+QUICK=import,asked,asks,kept,kept_later
+
+touch "$W/plans"
+Q=$W/qmp P=$W/peer
+
+# --- at the destination: who comes here ---
+
+content() { # FILE: the same each time
+	[ -e "$W/content" ] || head -c 1M /dev/urandom >"$W/content"
+	mkdir -p "${1%/*}" && cp "$W/content" "$1"
+}
+
+image() { # DIRECTORY: that of its group, or of who has none
+	rm -rf "$W/images-b" && content "$W/images-b/$1/old.mem" &&
+	"$TELEPAGE" images index --dir "$W/images-b" 2>/dev/null
+}
+
+found() { # something|nothing|unplanned: what the last plan of b has
+	is=unplanned
+	! grep -q '"side":"destination","error":""' "$W/b.log" || is=nothing
+	# the pretended kernel takes no files, so what has found some comes to an end there
+	! grep -q '"side":"destination","error":"Operation not supported"' "$W/b.log" || is=something
+	[ "$is" = "$1" ] || { echo "# $is was found"; return 1; }
+}
+
+takes() { # something|nothing|unplanned [GROUP]: that an import of r finds here
+	: >"$W/b.log"
+	tp b import r --from "127.0.0.1:$PORT_A" ${2:+--group "$2"} --wait --socket "$W/b.sock" 2>"$W/move.err" &&
+	check "it is right" cmp "$RAM/a/r" "$RAM/b/r" && wait_for is_left b "r 0 0 0" &&
+	check "found: $1" found "$1" && tp b delete r
+}
+
+t_import() { # what has no group and what is in one of its name have nothing in common
+	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
+	tp a freeze r && tp a export r && image .r || return 1
+	check "its own" takes something && check "not of a group of its name" takes nothing r &&
+	image r && check "of its group" takes something r && check "not without one" takes unplanned &&
+	check "nor with another" takes nothing g || return 1
+	mv "$W/images-b/r/old.mem" "$W/images-b/r/old.img" && mv "$W/images-b/r/old.mem.tpi" "$W/images-b/r/old.img.tpi"
+	check "what an older telepage has kept is nobody's" takes nothing r &&
+	check "with or without a group" takes unplanned
+}
+
+A=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+
+prepares() { # true|false MORE: is vm0, of which a source says that, planned here?
+	echo 'x {"id":1,"op":"prepare","move":"'"$A"'","vm":"vm0","regions":[{"name":"vm0","size":1048576}],"bulk":1,'"$2"'}
+x -' | python3 "$HELPER" converse "$PORT_B" >"$W/said" 2>&1
+	says "$W/said" '"plan":'"$1" && check "it is gone" wait_for is_left b "- 0 0 0"
+}
+
+t_asked() { # what a source says, an older one too, is nobody else's, and nonsense is nobody's
+	PLAIN=--insecure-plain
+	agent b "$PORT_B" && image .vm0 || return 1
+	check "no group" prepares true '"plan":"own"' &&
+	check "no group, by an older one" prepares true '"plan":true' &&
+	check "it wants none" prepares false '"plan":false' && check "nor this one" prepares false '"bulk":1' &&
+	image vm0 && check "a group of its name is not its own" prepares false '"plan":"own"' &&
+	check "for an older one neither" prepares false '"plan":true' &&
+	check "in a group all are looked for" prepares true '"plan":"group","group":"vm0"' &&
+	check "by an older one, too" prepares true '"plan":true,"group":"vm0"' &&
+	image .vm0 && check "own, and a group" prepares false '"plan":"own","group":"g"' &&
+	check "a group, and none" prepares false '"plan":"group"' &&
+	check "one that is no name" prepares false '"plan":"group","group":".vm0"' &&
+	check "by an older one" prepares false '"plan":true,"group":".vm0"' &&
+	check "one that is no text" prepares false '"plan":true,"group":7' &&
+	check "something else" prepares false '"plan":"all","group":"g"'
+}
+
+# --- at the source: neither QEMU nor the destination is real ---
+
+world() { # [options of a]
+	rm -rf "$Q" "$P" "$W/images-a"
+	mkdir -p "$Q" "$P" "$W/vm-a/vm0"
+	PLAIN=--insecure-plain
+	agent a "$PORT_A" "$@" && tp a create vm0 1M >/dev/null || return 1
+	python3 "$STUB" qmp "$Q" "$W/vm-a/vm0/qmp.sock" "$RAM/a/vm0" 1048576 &
+	pids="$pids $!"
+	python3 "$STUB" peer "$P" "$PORT_B" &
+	pids="$pids $!"
+	wait_for test -s "$Q/vm" &&
+	wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT_B))" 2>/dev/null
+}
+
+asked() { # PLAN GROUP: as it was in `prepare`, in Python
+	python3 - "$P/prepare" "$@" <<-'END'
+	import json, sys
+	m = json.load(open(sys.argv[1]))
+	print("#", m.get("plan"), m.get("group"))
+	# an older destination looks for what it has if this is true, and takes a group for a VM
+	sys.exit(m.get("plan") is True or repr(m.get("plan")) != sys.argv[2] or repr(m.get("group")) != sys.argv[3])
+	END
+}
+
+t_asks() { # a source says whether there is a group, and an older destination does not plan
+	world && echo '{"error":"no"}' >"$P/refuse.start" || return 1
+	! move vm0 a "$PORT_B" && check "no group" asked "'own'" None || return 1
+	wait_for is_left a "vm0 0 0 0" && echo vm0 >"$W/vm-a/vm0/group"
+	! move vm0 a "$PORT_B" && check "one of its name" asked "'group'" "'vm0'" || return 1
+	wait_for is_left a "vm0 0 0 0" && echo g >"$W/vm-a/vm0/group"
+	! move vm0 a "$PORT_B" && check "another" asked "'group'" "'g'"
+}
+
+kept_in() { # DIRECTORY: one image, there
+	check "nothing is left: $(left a)" wait_for is_left a "- 0 0 0" &&
+	check "an image is in $1" test "$(cd "$W/images-a" && find . -name '*.mem')" = "./$1/vm0.mem"
+}
+
+t_kept() { # memory is kept where who comes back looks for it
+	for g in '' vm0 g; do
+		fresh
+		world --keep-images 1G && touch "$P/complete" || return 1
+		[ -z "$g" ] || echo "$g" >"$W/vm-a/vm0/group"
+		move vm0 a "$PORT_B" && kept_in "${g:-.vm0}" || return 1
+	done
+}
+
+t_kept_later() { # by another agent, too; what none has written down is nobody's
+	for g in g ''; do
+		fresh
+		world --keep-images 1G && touch "$P/complete" "$P/hold.commit" && echo g >"$W/vm-a/vm0/group" || return 1
+		move vm0 a "$PORT_B" & m=$!
+		check "it is committed" wait_for grep -qsx commit "$P/log" || return 1
+		agent_kill a
+		wait "$m"
+		echo complete >"$P/state"
+		[ -n "$g" ] || sed -i 's/"group": *"g", *//' "$W"/st-a/src-*.json
+		agent a "$PORT_A" --keep-images 1G || return 1
+		if [ -n "$g" ]; then
+			kept_in g || return 1
+		else
+			# an older agent's record says nothing of a group
+			check "nothing is left: $(left a)" wait_for is_left a "- 0 0 0" &&
+			check "nothing is kept" test ! -e "$W/images-a" || return 1
+		fi
+	done
+}
+
+run_tests
