@@ -16,6 +16,7 @@
 #include "images.h"
 #include "local.h"
 #include "oneshot.h"
+#include "origin.h"
 #include "parse.h"
 #include "progress.h"
 #include "table.h"
@@ -260,13 +261,11 @@ static int do_add(const struct images_opts *o, int argc, char **argv)
 	switch (err) {
 	case 0:
 		break;
-	case -ENODEV:
-		return tp_fail("images add: %s: is no file or block device", file);
 	case -ELOOP:
 	case -EINVAL:
 		return tp_fail("images add: %s: is no path that can be registered", file);
 	default:
-		return tp_fail("images add: %s: %s", file, strerror(-err));
+		return tp_fail("images add: %s: %s", file, origin_error(err));
 	}
 	err = images_add(o->dir, o->whose, name, file);
 	if (err == -EEXIST)
@@ -383,7 +382,7 @@ static int index_one(const struct images_entry *e)
 
 	if (fd < 0)
 		return tp_fail("images index: %s: %s", e->path,
-			       e->malformed || e->old ? images_error(e) : strerror(-fd));
+			       e->malformed || e->old ? images_error(e) : origin_error(fd));
 	snprintf(label, sizeof(label), "%s/%s", group_text(group, e->group), e->name);
 	tp_progress_init(&p, stderr, label);
 	p.no_demand = true;

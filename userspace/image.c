@@ -3,7 +3,6 @@
  * image.c - what a memory image has: its data as extents of pages
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +10,7 @@
 
 #include "cmd.h"
 #include "image.h"
+#include "origin.h"
 
 static int add(struct image *im, uint64_t start, uint64_t end)
 {
@@ -60,16 +60,17 @@ int image_open(struct image *im, const char *path, uint64_t *size)
 	off_t end;
 	int err;
 
-	*im = (struct image){ .fd = open(path, O_RDONLY | O_CLOEXEC) };
+	*im = (struct image){ .fd = origin_open(path, 0, 0, &st) };
 	if (im->fd < 0)
-		return tp_fail("image %s: %s", path, strerror(errno));
-	end = fstat(im->fd, &st) ? -1 : lseek(im->fd, 0, SEEK_END);
-	if (end < 0 || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))) {
+		return tp_fail("image %s: %s", path, origin_error(im->fd));
+	end = lseek(im->fd, 0, SEEK_END);
+	if (end <= 0) {
+		err = end ? -errno : -ENODATA;
 		image_close(im);
-		return tp_fail("image %s: is no file or block device", path);
+		return tp_fail("image %s: %s", path, origin_error(err));
 	}
 	bytes = end;
-	if (!bytes || bytes % TELEPAGE_PAGE_SIZE) {
+	if (bytes % TELEPAGE_PAGE_SIZE) {
 		image_close(im);
 		return tp_fail("image %s: its size is no multiple of 4 KiB", path);
 	}

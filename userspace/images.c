@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "file.h"
 #include "images_store.h"
+#include "origin.h"
 #include "parse.h"
 
 /* --- opening images --------------------------------------------------------- */
@@ -35,28 +35,13 @@ static bool in_dev(const char *path)
 static int open_image(const char *path, bool kept, struct stat *st)
 {
 	bool dev = !kept && in_dev(path);
-	struct open_how how = {
-		.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		.resolve = kept || dev ? 0 : RESOLVE_NO_SYMLINKS,
-	};
-	int fd;
+	int fd = origin_open(path, kept ? O_NOFOLLOW : 0, kept || dev ? 0 : RESOLVE_NO_SYMLINKS,
+			     st);
 
-	if (kept)
-		how.flags |= O_NOFOLLOW;
-	fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, st)) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	if (!S_ISBLK(st->st_mode) && (dev || !S_ISREG(st->st_mode))) {
+	if (fd >= 0 && dev && !S_ISBLK(st->st_mode)) {
 		close(fd);
 		return -ENODEV;
 	}
-	fcntl(fd, F_SETFL, 0);
 	return fd;
 }
 
@@ -112,7 +97,7 @@ const char *images_error(const struct images_entry *e)
 		return "registers nothing: it has to be a file of one line, an absolute path";
 	if (e->old)
 		return "an older telepage has kept it, nobody can tell for whom: it is not used";
-	return strerror(-e->err);
+	return origin_error(e->err);
 }
 
 /* the path that a registration has, NULL: it is none, or gone (errno is ENOENT) */
@@ -347,12 +332,12 @@ static int look_at_path(const char *path, char **full)
 	if (err || !*full)
 		return err ? err : -ENOMEM;
 	fd = open_image(*full, false, &st);
-	if (fd < 0) {
+	err = fd < 0 ? fd : S_ISREG(st.st_mode) && !st.st_size ? -ENODATA : 0;
+	if (fd >= 0)
+		close(fd);
+	if (err)
 		free(*full);
-		return fd;
-	}
-	close(fd);
-	return 0;
+	return err;
 }
 
 int images_can_add(const char *path)

@@ -93,8 +93,9 @@ void images_keep_drop(struct images_keep *k);	/* NULL is fine */
 void images_sweep(const char *dir);
 
 /*
- * Registers the file or block device @path. -EEXIST: the name is another file's, -ENODEV: it is
- * neither. It stays whose it is: nothing here ever writes to it or removes it.
+ * Registers the file or block device @path. -EEXIST: the name is another file's; -ENODEV,
+ * -EOPNOTSUPP, -ENODATA: it is neither, as origin_error() says. It stays whose it is: nothing here
+ * ever writes to it or removes it.
  */
 int images_add(const char *dir, const char *group, const char *name, const char *path);
 /* can @path be registered? 0 or what is wrong with it, as above; else images_add()'s is the store's */

@@ -58,18 +58,43 @@ t_by_hand() { # registered, indexed, listed, changed, forgotten
 	images list >"$W/out" && says "$W/out" "disk.raw  disk"
 }
 
+cannot_create() { # file words: a region with that as its content
+	timeout 60 "$TELEPAGE" create r --image "$1" 2>"$W/err"
+	[ $? = 1 ] && says "$W/err" "image $1: $2" && [ "$(wc -l <"$W/err")" = 1 ]
+}
+
+turned() { # FILE: what was registered has become a pipe
+	rm "$1" && mkfifo "$1" && images list >"$W/out" && says "$W/out" "$1: is no file .*$accepted\$" &&
+	refused 1 "index: $1: is no file .*$accepted" index disk.raw --group g && rm "$1"
+}
+
 t_refusals() { # clear, and nothing was done
 	worlds
 	disk disk.raw
 	mkfifo "$W/disk.fifo"
 	refused 1 "No such file" add "$W/disk.none" --group g &&
-	refused 1 "is no file or block device" add "$W/disk.fifo" --group g &&
-	refused 1 "is no file or block device" add "$W" --name x --group g &&
+	accepted="(a regular file or a block device is accepted)" &&
+	refused 1 "add: $W/disk.fifo: is no file .*$accepted" add "$W/disk.fifo" --group g &&
+	refused 1 "add: $W: is no file .*$accepted" add "$W" --name x --group g &&
+	python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$W/disk.sock" &&
+	refused 1 "add: $W/disk.sock: is no file .*$accepted" add "$W/disk.sock" --group g &&
+	refused 1 "add: /dev/null: is no file .*$accepted" add /dev/null --group g || return 1
+	# what is another file each time that it is read, whatever size it says
+	for f in /proc/cpuinfo /proc/sys/kernel/hostname /sys/kernel/uevent_seqnum; do
+		[ ! -e "$f" ] || refused 1 "add: $f: is made up .*$accepted" add "$f" --group g || return 1
+		[ ! -e "$f" ] || check "nor is $f an image of a region" cannot_create "$f" "is made up .*$accepted" || return 1
+	done
+	: >"$W/disk.empty"
+	refused 1 "add: $W/disk.empty: is empty.*$accepted" add "$W/disk.empty" --group g &&
+	check "empty" cannot_create "$W/disk.empty" "is empty.*$accepted" &&
+	check "a pipe" cannot_create "$W/disk.fifo" "is no file .*$accepted" &&
+	check "a directory" cannot_create "$W" "is no file .*$accepted" &&
 	check "no store for that" test ! -e "$W/images-a" &&
 	images add "$W/disk.raw" --group g &&
 	refused 1 "another file as disk.raw (give a --name)" add "$W/boot.img" --name disk.raw --group g &&
 	refused 1 "telepage images list shows" remove nothing --group g &&
 	refused 1 "telepage images list shows" index nothing --group g &&
+	check "what it becomes is told as well" turned "$W/disk.raw" && disk disk.raw &&
 	# a kept memory image is gone for good
 	cp "$W/disk.raw" "$W/images-a/g/vm0.mem" &&
 	refused 2 "needs --yes" remove vm0 --group g &&
@@ -167,7 +192,7 @@ t_long() { # a long path, and what is wrong with it, are shown to their end
 	images add "$deep/disk.raw" --group g --name "$name" && images list >"$W/out" &&
 	says "$W/out" "^g  *$name  disk .* $deep/disk.raw\$" || return 1
 	rm "$deep/disk.raw" && mkdir "$deep/disk.raw" && images list >"$W/out" &&
-	says "$W/out" "^g  *$name  disk .* $deep/disk.raw: [^ ].*[a-z]\$"
+	says "$W/out" "^g  *$name  disk .* $deep/disk.raw: [^ ].*[a-z)]\$"
 }
 
 t_whose_fault() { # a file that cannot be registered and a store that cannot be written are told apart

@@ -605,6 +605,8 @@ static void strangers(void)
 	tap_ok(images_add(dir, "g", "tty", "/dev/null") == -ENODEV, "a terminal is no image");
 	tap_ok(images_add(dir, "g", "dir", top) == -ENODEV, "nor a directory");
 	tap_ok(images_add(dir, "g", "pipe", in(dir, "pipe")) == -ENODEV, "nor a pipe");
+	tap_ok(images_add(dir, "g", "proc", "/proc/self/status") == -EOPNOTSUPP,
+	       "nor what is made up as it is read");
 	tap_ok(images_add(dir, "g", "none", in(top, "none")) == -ENOENT, "nor nothing");
 	tap_ok(!images_add(dir, "g", "turn", in(top, "outside")), "but a file");
 	unlink(in(top, "outside"));
