@@ -75,6 +75,7 @@ struct mdst *mdst_new(const char *id, const char *vm)
 	snprintf(m->vm_dir, sizeof(m->vm_dir), "%s/%s", agent.vm_dir, vm);
 	snprintf(m->qmp_path, sizeof(m->qmp_path), "%s/qmp.sock", m->vm_dir);
 	snprintf(m->args_path, sizeof(m->args_path), "%s/args.%.8s", m->vm_dir, id);
+	snprintf(m->group_path, sizeof(m->group_path), "%s/group.%.8s", m->vm_dir, id);
 	devstate_init(&m->devstate);
 	snprintf(m->incoming, sizeof(m->incoming), "%s/incoming.sock", m->vm_dir);
 	LIST_INSERT_HEAD(&moves, m, list);

@@ -61,7 +61,6 @@ struct mdst {
 	bool full;			/* loaded is only what has all its pages, too */
 	struct plan_hold plan;
 	struct plan_wait plan_wait;	/* for the source to begin one */
-	bool made_group;		/* the file of that name in @vm_dir */
 
 	struct {
 		struct guest_page *page;	/* what the source has named, its order */
@@ -76,7 +75,8 @@ struct mdst {
 	json_int_t call;		/* the request that waits for an answer, 0: none */
 	json_int_t abort_call;
 
-	char vm_dir[256], qmp_path[300], args_path[300], incoming[300];
+	char vm_dir[256], qmp_path[300], incoming[300];
+	char args_path[300], group_path[300];	/* what the source has said, until it runs here */
 	bool made_dir, releasing;
 	bool abandoned;			/* a region of it was, with pages missing */
 	json_t *machine;

@@ -41,22 +41,37 @@ void mdst_watch_fill(void *arg)
 				      "counters", counters_to_json(&c)));
 }
 
-static void running(struct mdst *m)
+/*
+ * What the source has said of the VM is so from now on, for its next move; @all: also that there
+ * is nothing.
+ */
+static void take(const struct mdst *m, const char *said, const char *name, bool all)
 {
 	struct stat st;
-	char args[300];
+	char path[300];
 
+	if (stat(said, &st))
+		return;
+	snprintf(path, sizeof(path), "%s/%s", m->vm_dir, name);
+	if (st.st_size) {
+		rename(said, path);
+		return;
+	}
+	if (all)
+		unlink(path);
+	unlink(said);
+}
+
+static void running(struct mdst *m)
+{
 	mdst_warm_drop(m);
 	timer_clear(&m->again);
 	m->state = DST_RUNNING;
 	mdst_answer(m, json_pack("{s:s}", "state", "running"));
+	/* before the record says so, after which no agent looks for them any more */
+	take(m, m->args_path, "args", false);
+	take(m, m->group_path, "group", true);
 	mdst_journal(m);
-	/* from now on they are this VM's arguments, for its next move; if it had any */
-	snprintf(args, sizeof(args), "%s/args", m->vm_dir);
-	if (!stat(m->args_path, &st) && st.st_size)
-		rename(m->args_path, args);
-	else
-		unlink(m->args_path);
 	note("move %.8s of %s: %s here", m->id, m->vm, m->run ? "runs" : "is (paused)");
 	if (m->qmp) {
 		/* an ordinary VM from now on; QMP is free for others */

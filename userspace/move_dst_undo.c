@@ -44,13 +44,8 @@ static void let_go(struct mdst *m)
 
 	unlink(m->incoming);
 	unlink(m->args_path);
+	unlink(m->group_path);
 	/* a directory that we made is ours to empty: QEMU may have been killed */
-	if (m->made_group) {
-		char group[300];
-
-		snprintf(group, sizeof(group), "%s/group", m->vm_dir);
-		unlink(group);
-	}
 	if (m->made_dir) {
 		char pid[300];
 

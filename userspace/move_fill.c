@@ -119,6 +119,8 @@ void msrc_fill(struct msrc *m)
 	unsigned int i;
 
 	m->t_running = now_ms();
+	/* before the record says so: then the VM may come back, and say it anew */
+	msrc_plan_left(m);
 	msrc_journal(m);
 	if (m->devstate.relay) {
 		m->state_bytes = relay_out(m->devstate.relay);

@@ -155,6 +155,11 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 		peer_refuse(p, id, "%s: %s", m->args_path, strerror(-ret));
 		goto undo;
 	}
+	ret = mdst_plan_group(m, msg);
+	if (ret) {
+		peer_refuse(p, id, "%s: %s", m->group_path, strerror(-ret));
+		goto undo;
+	}
 	if (mdst_make(m, regions, bulk + 1, err, sizeof(err))) {
 		peer_refuse(p, id, "%s", err);
 		goto undo;
@@ -177,6 +182,7 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 	return;
 undo:
 	unlink(m->args_path);
+	unlink(m->group_path);
 	if (m->made_dir)
 		rmdir(m->vm_dir);
 	mdst_free(m);

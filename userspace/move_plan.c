@@ -12,22 +12,47 @@
 
 /* --- the source ---------------------------------------------------------------- */
 
-/* the first line of the file `group` in the VM's directory, beside `args`; "": there is none */
-static void read_group(struct msrc *m)
+/* the first line of the file @path; "": there is none, or it names no group */
+static void group_in(const char *path, char group[TELEPAGE_NAME_MAX + 1])
 {
-	int dir = strrchr(m->args_file, '/') + 1 - m->args_file;
-	char *path = xasprintf("%.*sgroup", dir, m->args_file), *text = file_read(path, 256);
+	char *text = file_read(path, 256);
 
-	m->group[0] = 0;
-	m->group_known = true;
+	*group = 0;
 	if (text) {
 		text[strcspn(text, "\n")] = 0;
 		if (name_ok(text))
-			copy_str(m->group, text);
+			snprintf(group, TELEPAGE_NAME_MAX + 1, "%s", text);
 		else
 			note("%s is not the name of a group, and not used", path);
 	}
 	free(text);
+}
+
+/* the file `group` in the VM's directory, beside `args`; to be freed */
+static char *group_file(const struct msrc *m)
+{
+	int dir = strrchr(m->args_file, '/') + 1 - m->args_file;
+
+	return xasprintf("%.*sgroup", dir, m->args_file);
+}
+
+static void read_group(struct msrc *m)
+{
+	char *path = group_file(m);
+
+	group_in(path, m->group);
+	m->group_known = true;
+	free(path);
+}
+
+void msrc_plan_left(struct msrc *m)
+{
+	char *path = group_file(m), group[TELEPAGE_NAME_MAX + 1];
+
+	/* one that is started here by that name is another; but what was written since stays */
+	group_in(path, group);
+	if (m->group_known && *group && !strcmp(group, m->group))
+		unlink(path);
 	free(path);
 }
 
@@ -191,21 +216,22 @@ static bool wants_plan(json_t *prepare, const char *group)
 	return json_is_true(plan) || (whose && !strcmp(whose, group ? "group" : "own"));
 }
 
+int mdst_plan_group(struct mdst *m, json_t *prepare)
+{
+	const char *group = json_string_value(json_object_get(prepare, "group"));
+
+	/* empty: it has none, whatever a VM of its name had that was here before */
+	return file_replace(m->group_path, group && name_ok(group) ? group : "", 0600);
+}
+
 bool mdst_plan_prepare(struct mdst *m, json_t *prepare)
 {
 	const char *group = json_string_value(json_object_get(prepare, "group"));
 	struct plan_job *job = &m->plan.job;
-	char *path;
 
 	plan_group(job, group, m->vm);
 	for (unsigned int i = 0; i < m->nr; i++)
 		plan_region(job, m->region[i].name, m->region[i].size);
-	if (job->common) {
-		/* when it moves on it is of the same group */
-		path = xasprintf("%s/group", m->vm_dir);
-		m->made_group = access(path, F_OK) && !file_replace(path, group, 0600);
-		free(path);
-	}
 	if (wants_plan(prepare, group) && planner_hold(&m->plan))
 		wait_or_let_go(m);
 	return m->plan.held;

@@ -22,7 +22,12 @@ void msrc_plan_keep(struct msrc *m);	/* it runs there: images may be kept */
 bool msrc_plan_waits(struct msrc *m);
 void msrc_plan_drop(struct msrc *m);
 
-/* the destination: holds its regions if that is of use, and says so */
+/* the source: it runs there, and what tells its group has gone with it */
+void msrc_plan_left(struct msrc *m);
+
+/* the destination: whose VM it is, for its next move from here; 0 or a negative errno */
+int mdst_plan_group(struct mdst *m, json_t *prepare);
+/* holds its regions if that is of use, and says so */
 bool mdst_plan_prepare(struct mdst *m, json_t *prepare);
 void mdst_plan_load(struct mdst *m);	/* the source's VM has stopped */
 void mdst_plan_complete(struct mdst *m);	/* all pages are there: no plan is begun any more */

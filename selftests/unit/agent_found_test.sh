@@ -102,6 +102,23 @@ t_args() { # a VM without arguments of its own takes no other's away
 	check "and none beside" test ! -e "$W/vm-b/vm0/args.aaaaaaaa"
 }
 
+t_group() { # whose VM it is was said to the agent before
+	for said in g ''; do
+		fresh
+		record commit && vmm || return 1
+		echo old >"$W/vm-b/vm0/group"
+		printf %s "$said" >"$W/vm-b/vm0/group.aaaaaaaa"
+		start && check "is here" wait_for state_is complete &&
+		check "and its group" test "$(cat "$W/vm-b/vm0/group" 2>/dev/null)" = "$said" &&
+		check "none beside" test ! -e "$W/vm-b/vm0/group.aaaaaaaa" || return 1
+		# one that was prepared by an older agent has its file already
+		[ -n "$said" ] || check "none at all" test ! -e "$W/vm-b/vm0/group" || return 1
+	done
+	fresh
+	record commit && vmm && echo g >"$W/vm-b/vm0/group" && start &&
+	check "is here" wait_for state_is complete && check "an older agent's" grep -qx g "$W/vm-b/vm0/group"
+}
+
 t_deaf() { # an error is no word of the kernel that all pages are here
 	record running && touch "$W/deaf.b" && start || return 1
 	sleep 1

@@ -9,7 +9,7 @@ set -u
 
 # shellcheck source=selftests/unit/agent_lib.sh
 . "$(dirname "$0")/agent_lib.sh"
-QUICK=import,asked,asks,kept,kept_later
+QUICK=import,asked,asks,kept,kept_later,goes_along
 
 touch "$W/plans"
 Q=$W/qmp P=$W/peer
@@ -145,6 +145,54 @@ t_kept_later() { # by another agent, too; what none has written down is nobody's
 			check "nothing is kept" test ! -e "$W/images-a" || return 1
 		fi
 	done
+}
+
+# --- with a VM ---
+
+groups() { # OF-A OF-B: what is written down of vm0 here and there, nothing else of that is left
+	is="$(cat "$W/vm-a/vm0/group" 2>/dev/null) $(cat "$W/vm-b/vm0/group" 2>/dev/null)"
+	[ "$is" = "$1 $2" ] || { echo "# $is"; return 1; }
+	[ -z "$(find "$W"/vm-[ab] -name 'group.*')" ]
+}
+
+can_move() {
+	command -v qemu-system-x86_64 >/dev/null && return 0
+	echo "# no qemu-system-x86_64"
+	return 1
+}
+
+t_goes_along() { # it is where the VM is, and nowhere else: the next one of that name is another
+	can_move || return 0
+	two && mkdir -p "$W/vm-b/vm0" && echo old >"$W/vm-b/vm0/group" && echo g >"$W/vm-a/vm0/group" || return 1
+	move vm0 a "$PORT_B" && moved && check "there as it was here" groups "" g || return 1
+	echo old >"$W/vm-a/vm0/group"
+	move vm0 b "$PORT_A" && check "back again" wait_for runs a && check "here as it was there" groups g "" || return 1
+	rm "$W/vm-a/vm0/group"
+	echo old >"$W/vm-b/vm0/group"
+	wait_for is_left b "- 0 0 0" && move vm0 a "$PORT_B" && moved && check "a VM without a group has none there" groups "" ""
+}
+
+t_own_name() { # also one that is called like the VM
+	can_move || return 0
+	two && echo vm0 >"$W/vm-a/vm0/group" || return 1
+	move vm0 a "$PORT_B" && moved && check "it has gone along" groups "" vm0
+}
+
+t_stays() { # where the VM stays: here and, of another VM, there
+	can_move || return 0
+	two && mkdir -p "$W/vm-b/vm0" && echo old >"$W/vm-b/vm0/group" && echo g >"$W/vm-a/vm0/group" || return 1
+	hook <<-'END'
+	[ "$1" = stop ] || exit 1
+	exec $HOOK "$@"
+	END
+	! move vm0 a "$PORT_B" && unmoved && check "both as before" groups g old
+}
+
+t_written_since() { # what is written while it moves is for the next one here
+	world && touch "$P/complete" "$P/hold.load" && echo g >"$W/vm-a/vm0/group" || return 1
+	move vm0 a "$PORT_B" & m=$!
+	check "it is under way" wait_for grep -qsx load "$P/log" && echo other >"$W/vm-a/vm0/group" && rm "$P/hold.load" &&
+	wait "$m" && check "it stays" groups other ""
 }
 
 run_tests
