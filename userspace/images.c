@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -361,7 +362,7 @@ int images_add(const char *dir, const char *group, const char *name, const char 
 	if (err)
 		return err;
 	store = store_open(dir, true);
-	err = store < 0 ? store : 0;
+	err = store < 0 ? store : flock(store, LOCK_EX) ? -errno : 0;
 	fd = err ? -1 : group_open(store, group, true);
 	if (!err)
 		err = fd < 0 ? fd : write_link(dir, fd, group, name, full);
@@ -437,8 +438,8 @@ int images_remove(const char *dir, const char *group, const char *name, unsigned
 		link = drop_file(fd, name, LINK_SUFFIX);
 	}
 	close(fd);
-	/* a group that is empty is none; it stays when it is not */
-	unlinkat(store, group, AT_REMOVEDIR);
+	if (!flock(store, LOCK_EX))
+		group_tidy(store, group);
 	close(store);
 	if (!link && beside)
 		drop_index(dir, beside);

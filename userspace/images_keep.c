@@ -18,7 +18,8 @@
 #include "tmpfile.h"
 
 struct images_keep {
-	int group, fd;
+	int store, group, fd;
+	char group_name[GROUP_LEN];
 	char name[TELEPAGE_NAME_MAX + 1];
 	char *index;			/* the path of it */
 };
@@ -39,6 +40,7 @@ struct room {
 	uint64_t kept;			/* all kept images */
 	uint64_t coming;		/* images that others are writing, as large as they get, */
 	uint64_t to_come;		/* and what of that the disk has not given yet */
+	bool swept;			/* something was left over in the group looked at */
 };
 
 /* what is being written, and what was left over is gone */
@@ -52,12 +54,15 @@ static int sweep_file(int group, const char *file, void *arg)
 	    store_name(file, OLD_SUFFIX INDEX_SUFFIX TMP_SUFFIX, name) ||
 	    store_name(file, OLD_SUFFIX TMP_SUFFIX, name) ||
 	    store_name(file, LINK_SUFFIX INDEX_SUFFIX TMP_SUFFIX, name)) {
-		tmp_sweep(group, file, &size, &bytes);
+		r->swept |= !tmp_sweep(group, file, &size, &bytes);
 		return 0;
 	}
-	if (!store_name(file, KEPT_SUFFIX TMP_SUFFIX, name) ||
-	    tmp_sweep(group, file, &size, &bytes) != -EBUSY)
+	if (!store_name(file, KEPT_SUFFIX TMP_SUFFIX, name))
 		return 0;
+	if (tmp_sweep(group, file, &size, &bytes) != -EBUSY) {
+		r->swept = true;
+		return 0;
+	}
 	size = size ? size + index_bytes(size / TELEPAGE_PAGE_SIZE, size / TELEPAGE_PAGE_SIZE) : 0;
 	r->coming += size;
 	r->to_come += size > bytes ? size - bytes : 0;
@@ -67,11 +72,15 @@ static int sweep_file(int group, const char *file, void *arg)
 static int sweep_group(int store, const char *group, void *arg)
 {
 	int fd = group_open(store, group, false);
+	struct room *r = arg;
 
 	if (fd < 0)
 		return 0;
+	r->swept = false;
 	store_each(fd, sweep_file, arg);
 	close(fd);
+	if (r->swept)
+		group_tidy(store, group);
 	return 0;
 }
 
@@ -115,7 +124,7 @@ static int first_to_go(const struct images_entry *v, size_t n, const char *group
 	return best;
 }
 
-static int evict(const char *dir, const char *group, const char *name, struct room *r)
+static int evict(const char *dir, int store, const char *group, const char *name, struct room *r)
 {
 	struct images_entry *v;
 	struct room all;
@@ -145,6 +154,7 @@ static int evict(const char *dir, const char *group, const char *name, struct ro
 			err = -errno;
 			break;
 		}
+		group_tidy(store, v[i].group);
 		r->kept -= v[i].bytes;
 		r->avail += v[i].bytes;
 		v[i].kept = false;
@@ -167,7 +177,7 @@ static int make_room(const char *dir, int store, const char *group, const char *
 	r.avail = (uint64_t)fs.f_bavail * fs.f_frsize;
 	r.spare = (uint64_t)fs.f_blocks * fs.f_frsize / 20;
 	store_each(store, sweep_group, &r);
-	return evict(dir, group, name, &r);
+	return evict(dir, store, group, name, &r);
 }
 
 /* --- keeping ---------------------------------------------------------------------- */
@@ -178,6 +188,7 @@ static void keep_free(struct images_keep *k)
 		close(k->fd);
 	if (k->group >= 0)
 		close(k->group);
+	close(k->store);
 	free(k->index);
 	free(k);
 }
@@ -189,6 +200,8 @@ void images_keep_drop(struct images_keep *k)
 	if (!k)
 		return;
 	unlinkat(k->group, file_of(k, KEPT_SUFFIX TMP_SUFFIX, buf), 0);
+	if (!flock(k->store, LOCK_EX))
+		group_tidy(k->store, k->group_name);
 	keep_free(k);
 }
 
@@ -197,30 +210,42 @@ int images_keep_fd(const struct images_keep *k)
 	return k->fd;
 }
 
-static int begin(struct images_keep *k, const char *dir, int store, const char *group,
-		 uint64_t size, uint64_t budget)
+static int begin(struct images_keep *k, const char *dir, uint64_t size, uint64_t budget)
 {
+	const char *group = k->group_name;
 	char buf[STORE_FILE_LEN];
 	int err;
 
-	k->group = group_open(store, group, true);
+	/* one at a time: what one has found free is not another's */
+	if (flock(k->store, LOCK_EX))
+		return -errno;
+	k->group = group_open(k->store, group, true);
 	if (k->group < 0)
 		return k->group;
 	if (asprintf(&k->index, "%s/%s/%s" KEPT_SUFFIX INDEX_SUFFIX, dir, group, k->name) < 0) {
 		k->index = NULL;
 		return -ENOMEM;
 	}
-	/* one at a time: what one has found free is not another's */
-	if (flock(store, LOCK_EX))
-		return -errno;
 	k->fd = tmp_open(k->group, file_of(k, KEPT_SUFFIX TMP_SUFFIX, buf));
 	if (k->fd < 0)
 		return k->fd;
-	err = make_room(dir, store, group, k->name, size, budget);
+	err = make_room(dir, k->store, group, k->name, size, budget);
 	if (!err && ftruncate(k->fd, size))
 		err = -errno;
 	if (err)
 		unlinkat(k->group, buf, 0);
+	return err;
+}
+
+/* what @k was begun in may be of nobody else */
+static int begin_or_tidy(struct images_keep *k, const char *dir, uint64_t size, uint64_t budget)
+{
+	int err = begin(k, dir, size, budget);
+
+	if (err && k->group >= 0)
+		group_tidy(k->store, k->group_name);
+	/* who has it open for longer would keep others from theirs */
+	flock(k->store, LOCK_UN);
 	return err;
 }
 
@@ -244,11 +269,12 @@ int images_keep_open(const char *dir, const char *group, const char *name, uint6
 		close(store);
 		return -ENOMEM;
 	}
+	k->store = store;
 	k->group = -1;
 	k->fd = -1;
 	snprintf(k->name, sizeof(k->name), "%s", name);
-	err = begin(k, dir, store, group, size, budget);
-	close(store);
+	snprintf(k->group_name, sizeof(k->group_name), "%s", group);
+	err = begin_or_tidy(k, dir, size, budget);
 	if (err)
 		keep_free(k);
 	else

@@ -58,6 +58,13 @@ int group_open(int store, const char *group, bool make)
 	return fd < 0 ? -errno : fd;
 }
 
+void group_tidy(int store, const char *group)
+{
+	/* refused as long as there is anything in it */
+	if (group_ok(group))
+		unlinkat(store, group, AT_REMOVEDIR);
+}
+
 int store_each(int dirfd, store_fn fn, void *arg)
 {
 	int fd = openat(dirfd, ".", DIR_FLAGS), err = 0;

@@ -17,6 +17,11 @@
  */
 int store_open(const char *dir, bool make);
 int group_open(int store, const char *group, bool make);
+/*
+ * A group of which nothing is left is none: its directory goes. Who puts something into one has
+ * the store locked (flock()) from group_open() until it is there, and so has who calls this.
+ */
+void group_tidy(int store, const char *group);
 
 /* calls @fn for each group, or for each name in one; stops when it returns an error */
 typedef int (*store_fn)(int dirfd, const char *name, void *arg);

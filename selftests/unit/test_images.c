@@ -159,7 +159,7 @@ static void keeping(void)
 	tap_ok((st.st_mode & 07777) == 0600, "and is nobody else's");
 	tap_ok(!stat(in(dir, "g"), &st) && (st.st_mode & 07777) == 0700, "as the directory is");
 	images_keep_drop(k);
-	tap_ok(!is_there("g/vm0.mem.tmp"), "dropped, it is gone");
+	tap_ok(!is_there("g"), "dropped, it is gone, and nothing tells of the group");
 	images_keep_drop(NULL);
 
 	tap_ok(!keep("g", "vm0", 20, NO_LIMIT), "one is kept");
@@ -272,6 +272,7 @@ static void room(void)
 	tap_ok(!keep("g", "vm5", 256, takes + most), "with less room");
 	tap_str(listed(NULL), "g/vm4:kept:s g/vm5:kept:i", "more have to go");
 	tap_ok(!is_there("g/vm0.mem.tpi") && !is_there("g/vm3.mem.tpi"), "with their indexes");
+	tap_ok(!is_there("h"), "a group of which the last one went is none any more");
 	tap_ok(!keep("g", "vm5", 256, takes + most), "what is replaced");
 	tap_str(listed(NULL), "g/vm4:kept:s g/vm5:kept:i", "goes before what is older");
 	clean();
@@ -324,6 +325,15 @@ static void room(void)
 	tap_ok(is_there("g/left.mem.tmp"), "somebody has died");
 	tap_ok(!keep("g", "vm4", 256, most), "then there is room");
 	tap_ok(!is_there("g/left.mem.tmp"), "and nothing of it");
+	die_keeping();
+	images_remove(dir, "g", "vm4", IMAGES_ALL);
+	if (mkdir(in(dir, "lost+found"), 0700))
+		exit(1);
+	images_sweep(dir);
+	tap_ok(!is_there("g") && is_there("lost+found"),
+	       "nor of its group, when there is nothing else; what was empty is not ours");
+	rmdir(in(dir, "lost+found"));
+	keep("g", "vm4", 256, NO_LIMIT);
 	tap_str(listed(NULL), "g/vm4:kept:i", "nor of others");
 
 	/* more than any disk has */
@@ -331,6 +341,8 @@ static void room(void)
 	       "the disk is not that large");
 	tap_ok(images_keep_open(dir, "g", "vm5", UINT64_MAX, UINT64_MAX, &k) == -EFBIG && !k,
 	       "nothing is");
+	tap_ok(images_keep_open(dir, "i", "vm5", 1ULL << 60, UINT64_MAX, &k) == -ENOSPC &&
+	       !is_there("i"), "and no group comes of it");
 	tap_str(listed(NULL), "g/vm4:kept:i", "it cost nothing");
 	tap_ok(!is_there("g/vm5.mem.tmp"), "and left nothing");
 	clean();
