@@ -78,6 +78,8 @@ static void one_event(const struct tp_event *ev, void *arg)
 	move_dst_event(ev);
 	import_event(ev);
 	workingset_event(ev);
+	if (ev->kind == TELEPAGE_EVENT_REGION_DEL)
+		planner_forget(ev->region);
 }
 
 static void kernel_event(uint32_t what, void *arg)
@@ -92,6 +94,7 @@ static void kernel_event(uint32_t what, void *arg)
 	 */
 	plinks_adopt();
 	plinks_start();
+	planner_forget_gone();
 }
 
 static void accept_plan(int fd, json_t *first, const char *who)
@@ -241,6 +244,7 @@ static int start(const struct options *o)
 	move_dst_restore();
 	move_src_restore();
 	import_restore();
+	planner_forget_gone();
 	move_drop_orphans();
 	plinks_start();
 

@@ -2,6 +2,7 @@
 /*
  * planner.c - the agent's hold on the workers that plan
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -272,6 +273,42 @@ void planner_hurry(struct planner *p, unsigned int ms)
 {
 	if (p && !p->report)
 		timer_set(&p->hurry, ms, cut, p);
+}
+
+/* --- what is noted of regions ------------------------------------------------------ */
+
+static const char *const notes[] = { "plan", "kept" };
+
+void planner_forget(const char *name)
+{
+	struct tp_region r;
+	char *path;
+
+	/* another one may have the name already */
+	if (!name_ok(name) || tp_region_get(agent.nl, name, &r) != -ENOENT)
+		return;
+	for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
+		path = xasprintf("%s/%s/%s", agent.state, notes[i], name);
+		unlink(path);
+		free(path);
+	}
+}
+
+void planner_forget_gone(void)
+{
+	struct dirent *d;
+	char *path;
+	DIR *dir;
+
+	for (size_t i = 0; i < sizeof(notes) / sizeof(notes[0]); i++) {
+		path = xasprintf("%s/%s", agent.state, notes[i]);
+		dir = opendir(path);
+		free(path);
+		while (dir && (d = readdir(dir)))
+			planner_forget(d->d_name);
+		if (dir)
+			closedir(dir);
+	}
 }
 
 void planner_end(struct planner *p)

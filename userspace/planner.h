@@ -84,6 +84,9 @@ void planner_hurry(struct planner *p, unsigned int ms);
 /* region @name came from where its image was kept, by this sum in hex (else NULL or null) */
 void planner_remember(const char *name, json_t *sum);
 void planner_end(struct planner *p);	/* without its callback; NULL is fine */
+/* what region @name came with, and whose it was, means nothing any more once the region is gone */
+void planner_forget(const char *name);
+void planner_forget_gone(void);		/* the same of all that there ever were */
 
 /* --- plan_again.c: who connects, and who waits for that ----------------------------- */
 

@@ -9,7 +9,7 @@ set -u
 
 # shellcheck source=selftests/unit/agent_lib.sh
 . "$(dirname "$0")/agent_lib.sh"
-QUICK=import,asked,asks,kept,kept_later,goes_along
+QUICK=import,noted,asked,asks,kept,kept_later,goes_along
 
 touch "$W/plans"
 Q=$W/qmp P=$W/peer
@@ -50,6 +50,21 @@ t_import() { # what has no group and what is in one of its name have nothing in 
 	mv "$W/images-b/r/old.mem" "$W/images-b/r/old.img" && mv "$W/images-b/r/old.mem.tpi" "$W/images-b/r/old.img.tpi"
 	check "what an older telepage has kept is nobody's" takes nothing r &&
 	check "with or without a group" takes unplanned
+}
+
+nothing_noted() { # of regions that came here
+	[ -z "$(find "$W/st-b/plan" "$W/st-b/kept" -type f 2>/dev/null)" ]
+}
+
+t_noted() { # what a region came with, and its group, goes with it
+	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
+	tp a freeze r && tp a export r && takes nothing g || return 1
+	check "nothing of it is left" wait_for nothing_noted || return 1
+	mkdir -p "$W/st-b/plan" "$W/st-b/kept" && echo x >"$W/st-b/plan/s" && echo x >"$W/st-b/kept/s" &&
+	tp b create t 1M >/dev/null && echo x >"$W/st-b/kept/t" || return 1
+	agent_kill b
+	agent b "$PORT_B" && check "nor of one that went without an agent" test ! -e "$W/st-b/plan/s" -a ! -e "$W/st-b/kept/s" &&
+	check "of one that is there it is" test -e "$W/st-b/kept/t"
 }
 
 A=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa

@@ -207,6 +207,7 @@ int tp_region_del(struct tp_nl *nl, const char *name)
 		return save(fail(-EBUSY, name, "is mapped"));
 	unlink(path);
 	json_object_del(sub(h, "regions"), name);
+	emit(self(), TELEPAGE_EVENT_REGION_DEL, name, 0, 0);
 	return save(0);
 }
 
