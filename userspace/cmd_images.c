@@ -374,7 +374,7 @@ static bool progress(uint64_t done, uint64_t total, void *arg)
 	return !stopped_by;
 }
 
-static int index_one(const struct images_entry *e)
+static int index_one(const char *dir, const struct images_entry *e)
 {
 	char label[GROUP_TEXT_LEN + TELEPAGE_NAME_MAX + 2], group[GROUP_TEXT_LEN];
 	struct tp_progress p;
@@ -387,6 +387,8 @@ static int index_one(const struct images_entry *e)
 	tp_progress_init(&p, stderr, label);
 	p.no_demand = true;
 	err = index_build(fd, e->index, NULL, progress, &p);
+	if (!err)
+		images_indexed(dir, e, fd);
 	close(fd);
 	tp_progress_finish(&p, !err);
 	if (!err)
@@ -428,7 +430,7 @@ static int do_index(const struct images_opts *o, int argc, char **argv)
 		if (name ? strcmp(v[i].name, name) != 0 : v[i].indexed || v[i].old)
 			continue;
 		found = true;
-		if (index_one(&v[i]))
+		if (index_one(o->dir, &v[i]))
 			status = TP_FAILED;
 	}
 	images_free(v, n);

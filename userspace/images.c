@@ -391,6 +391,47 @@ static void drop_index(const char *dir, const char *index)
 		unlink(index);
 }
 
+/* is @e in the store still, as the file that @fd is, or registered as the path that it was? */
+static bool is_there(const char *dir, const struct images_entry *e, int fd)
+{
+	char file[STORE_FILE_LEN], *path;
+	int store, group;
+	struct stat st, now;
+	bool there;
+
+	if (e->kept)
+		return !fstat(fd, &st) && !fstatat(AT_FDCWD, e->path, &now, AT_SYMLINK_NOFOLLOW) &&
+		       st.st_dev == now.st_dev && st.st_ino == now.st_ino;
+	store = store_open(dir, false);
+	group = store < 0 ? store : group_open(store, e->group, false);
+	if (store >= 0)
+		close(store);
+	if (group < 0)
+		return false;
+	snprintf(file, sizeof(file), "%s%s", e->name, LINK_SUFFIX);
+	path = read_link(group, file);
+	there = path && !strcmp(path, e->path);
+	free(path);
+	close(group);
+	return there;
+}
+
+void images_indexed(const char *dir, const struct images_entry *e, int fd)
+{
+	int store;
+
+	if (is_there(dir, e, fd))
+		return;
+	drop_index(dir, e->index);
+	/* it may have been the last thing of the group */
+	store = store_open(dir, false);
+	if (store < 0)
+		return;
+	if (!flock(store, LOCK_EX))
+		group_tidy(store, e->group);
+	close(store);
+}
+
 static int drop_file(int group, const char *name, const char *suffix)
 {
 	char file[STORE_FILE_LEN];
@@ -412,9 +453,9 @@ int images_remove(const char *dir, const char *group, const char *name, unsigned
 	if (err)
 		return err;
 	for (size_t i = 0; i < n && !beside; i++)
-		if (!v[i].kept && !v[i].err && !strcmp(v[i].name, name) &&
-		    !strncmp(v[i].index, v[i].path, strlen(v[i].path)))
-			beside = strdup(v[i].index);
+		if (!v[i].kept && !v[i].malformed && !strcmp(v[i].name, name) &&
+		    asprintf(&beside, "%s" INDEX_SUFFIX, v[i].path) < 0)
+			beside = NULL;
 	images_free(v, n);
 	store = store_open(dir, false);
 	fd = store < 0 ? store : group_open(store, group, false);
@@ -428,14 +469,18 @@ int images_remove(const char *dir, const char *group, const char *name, unsigned
 	if (kinds & IMAGES_KEPT) {
 		drop_file(fd, name, KEPT_SUFFIX INDEX_SUFFIX);
 		kept = drop_file(fd, name, KEPT_SUFFIX);
+		/* that of who has made it just now, and has seen the image */
+		drop_file(fd, name, KEPT_SUFFIX INDEX_SUFFIX);
 		drop_file(fd, name, OLD_SUFFIX INDEX_SUFFIX);
 		old = drop_file(fd, name, OLD_SUFFIX);
+		drop_file(fd, name, OLD_SUFFIX INDEX_SUFFIX);
 		if (kept == -ENOENT || (!kept && old != -ENOENT))
 			kept = old;
 	}
 	if (kinds & IMAGES_DISK) {
 		drop_file(fd, name, LINK_SUFFIX INDEX_SUFFIX);
 		link = drop_file(fd, name, LINK_SUFFIX);
+		drop_file(fd, name, LINK_SUFFIX INDEX_SUFFIX);
 	}
 	close(fd);
 	if (!flock(store, LOCK_EX))

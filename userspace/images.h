@@ -65,6 +65,12 @@ const char *images_error(const struct images_entry *e);
  */
 int images_open(const struct images_entry *e, struct index **ix);
 
+/*
+ * To be called when @fd, the image @e of the store @dir, has got its index: that goes again if
+ * somebody has removed the image meanwhile, for nobody else would find it.
+ */
+void images_indexed(const char *dir, const struct images_entry *e, int fd);
+
 /* a memory image on its way into the store */
 struct images_keep;
 

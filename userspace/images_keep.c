@@ -154,6 +154,8 @@ static int evict(const char *dir, int store, const char *group, const char *name
 			err = -errno;
 			break;
 		}
+		/* that of who has made it just now, and has seen the image */
+		unlink(v[i].index);
 		group_tidy(store, v[i].group);
 		r->kept -= v[i].bytes;
 		r->avail += v[i].bytes;

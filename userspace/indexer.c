@@ -94,6 +94,8 @@ static void index_one(const struct images_entry *e)
 	if (fd < 0)
 		return;
 	err = index_build(fd, e->index, &o, NULL, NULL);
+	if (!err)
+		images_indexed(ix.dir, e, fd);
 	close(fd);
 	/* it is written to, or somebody else does it: another look will tell */
 	if (!err || err == -ESTALE || err == -EBUSY)

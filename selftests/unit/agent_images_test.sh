@@ -168,6 +168,29 @@ t_missing() { # a registered file that has gone is told of
 	check "until it is back" wait_for listed "g/disk.raw:disk:no" >/dev/null
 }
 
+t_removed_in_index() { # what is forgotten while the agent indexes it leaves no index
+	worlds
+	disk disk.raw && disk disk2 && images add "$W/disk.raw" --group g &&
+	agent a "$PORT_A" --plan-rate 1M && wait_for test -e "$W/disk.raw.tpi.tmp" || return 1
+	cp -p "$W/disk2" "$W/images-a/g/vm0.mem" && images remove disk.raw --group g &&
+	check "it was being indexed" test -e "$W/disk.raw.tpi.tmp" || return 1
+	check "its indexing ends" wait_for test ! -e "$W/disk.raw.tpi.tmp" &&
+	check "without an index" test ! -e "$W/disk.raw.tpi" || return 1
+	agent_kill a
+	agent a "$PORT_A" --plan-rate 1M && wait_for test -e "$W/images-a/g/vm0.mem.tpi.tmp" &&
+	images remove vm0 --group g --yes && check "so was a kept one" test -e "$W/images-a/g/vm0.mem.tpi.tmp" &&
+	check "which ends" wait_for test ! -e "$W/images-a/g/vm0.mem.tpi.tmp" &&
+	check "without an index, too" test ! -e "$W/images-a/g/vm0.mem.tpi"
+}
+
+t_removed_missing() { # one whose file has gone is forgotten with its index
+	worlds
+	disk disk.raw
+	images add "$W/disk.raw" --group g && images index 2>/dev/null && rm "$W/disk.raw" &&
+	images remove disk.raw --group g && check "it has gone" listed "" &&
+	check "with its index" test ! -e "$W/disk.raw.tpi"
+}
+
 t_malformed() { # a registration that somebody has written by hand and badly is told of, and goes
 	worlds
 	disk disk.raw
