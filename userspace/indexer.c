@@ -22,6 +22,7 @@
 
 #define LOOK_S		60		/* between two looks, and before another child */
 #define QUIET_S		30		/* a file that was written to since is left alone */
+#define AGAIN_MAX_S	3600		/* between two tries with one that cannot be indexed */
 
 static struct {
 	const char *dir;
@@ -32,30 +33,48 @@ static struct {
 
 /* --- in the child ------------------------------------------------------------ */
 
-/* one that could not be indexed, as it was then: it is told once, and not tried again */
+/*
+ * One that could not be indexed, as it was then: it is told once. It is tried again, for what was
+ * in the way may have gone; the later the longer it lasts, as each time may read all of it.
+ */
 struct failed {
 	char *path;
 	time_t when;
 	uint64_t size;
+	uint64_t again_ms;		/* not before */
+	unsigned int pause_s;
 	struct failed *next;
 };
 
 static struct failed *failed;
 
-static bool has_failed(const struct images_entry *e)
-{
-	for (const struct failed *f = failed; f; f = f->next)
-		if (!strcmp(f->path, e->path) && f->when == e->when && f->size == e->size)
-			return true;
-	return false;
-}
-
-static void remember(const struct images_entry *e)
+static struct failed *find_failed(const struct images_entry *e)
 {
 	struct failed *f = failed;
 
 	while (f && strcmp(f->path, e->path) != 0)
 		f = f->next;
+	return f;
+}
+
+static bool is_as_it_was(const struct failed *f, const struct images_entry *e)
+{
+	return f && f->when == e->when && f->size == e->size;
+}
+
+static bool may_try(const struct images_entry *e)
+{
+	const struct failed *f = find_failed(e);
+
+	return !is_as_it_was(f, e) || now_ms() >= f->again_ms;
+}
+
+/* true: it is to be told */
+static bool remember(const struct images_entry *e)
+{
+	struct failed *f = find_failed(e);
+	bool news = !is_as_it_was(f, e);
+
 	if (!f) {
 		f = xcalloc(1, sizeof(*f));
 		f->path = xstrdup(e->path);
@@ -64,6 +83,11 @@ static void remember(const struct images_entry *e)
 	}
 	f->when = e->when;
 	f->size = e->size;
+	f->pause_s = news ? LOOK_S : 2 * f->pause_s;
+	if (f->pause_s > AGAIN_MAX_S)
+		f->pause_s = AGAIN_MAX_S;
+	f->again_ms = now_ms() + f->pause_s * 1000;
+	return news;
 }
 
 /* told once, or it would be each minute */
@@ -71,11 +95,9 @@ static void tell_missing(const struct images_entry *e)
 {
 	char group[GROUP_TEXT_LEN];
 
-	if (has_failed(e))
-		return;
-	note("image %s/%s: %s: %s", group_text(group, e->group), e->name, e->path,
-	     images_error(e));
-	remember(e);
+	if (remember(e))
+		note("image %s/%s: %s: %s", group_text(group, e->group), e->name, e->path,
+		     images_error(e));
 }
 
 static bool is_quiet(const struct images_entry *e)
@@ -100,8 +122,8 @@ static void index_one(const struct images_entry *e)
 	/* it is written to, or somebody else does it: another look will tell */
 	if (!err || err == -ESTALE || err == -EBUSY)
 		return;
-	note("no index of %s: %s", e->path, strerror(-err));
-	remember(e);
+	if (remember(e))
+		note("no index of %s: %s", e->path, strerror(-err));
 }
 
 static void look(void)
@@ -117,7 +139,7 @@ static void look(void)
 		if (v[i].err)
 			tell_missing(&v[i]);
 		else if (!v[i].indexed && !v[i].old && v[i].size && is_quiet(&v[i]) &&
-			 !has_failed(&v[i]))
+			 may_try(&v[i]))
 			index_one(&v[i]);
 	}
 	images_free(v, n);

@@ -319,6 +319,15 @@ t_background() { # the agent indexes what is registered and not written to
 	check "it ends with the agent" wait_for test ! -e "/proc/$p/exe"
 }
 
+t_indexed_after_all() { # what was in the way of an index is moved away
+	worlds
+	disk disk.raw && echo "a letter" >"$W/disk.raw.tpi" && images add "$W/disk.raw" --group g &&
+	agent a "$PORT_A" && says "$W/a.log" "no index of $W/disk.raw: " || return 1
+	check "it is no index" grep -qx "a letter" "$W/disk.raw.tpi" && rm "$W/disk.raw.tpi" &&
+	check "then there is one" wait_for listed "g/disk.raw:disk:yes" >/dev/null &&
+	check "it was told once" test "$(grep -c "no index of" "$W/a.log")" = 1
+}
+
 t_bad_index() { # an index that is anything at all keeps nobody from anything
 	worlds
 	disk disk.raw
