@@ -50,6 +50,7 @@ const char cmd_images_usage[] =
 	"  --socket PATH   of the agent that keeps images, default " TP_AGENT_SOCKET "\n"
 	"  --dir DIR       where the images are, default " IMAGES_DIR "\n";
 
+#define ANSWER_S	5		/* an agent's, who has little to look up */
 #define LIST_HINT	"(telepage images list shows what there is)"
 
 /* options of all steps; which of them a step takes is its business */
@@ -96,7 +97,7 @@ static int got_budget(json_t *msg, void *arg)
 	const char *dir = json_string_value(json_object_get(done, "dir"));
 	struct kept *k = arg;
 
-	k->known = dir && k->dir && !strcmp(dir, k->dir);
+	k->known = dir && !strcmp(dir, k->dir);
 	k->budget = json_integer_value(json_object_get(done, "budget"));
 	return TP_OK;
 }
@@ -121,6 +122,9 @@ static void look_at_kept(const struct images_opts *o, const struct images_entry 
 	size_t nr;
 
 	*k = (struct kept){ .dir = realpath(o->dir, NULL) };
+	/* not there yet */
+	if (!k->dir)
+		k->dir = xstrdup(o->dir);
 	if (!o->whose) {
 		k->bytes = kept_bytes(v, n);
 	} else if (!images_list(o->dir, NULL, &all, &nr)) {
@@ -128,7 +132,8 @@ static void look_at_kept(const struct images_opts *o, const struct images_entry 
 		k->bytes = kept_bytes(all, nr);
 		images_free(all, nr);
 	}
-	agent_talk(o->socket, json_pack("{s:s}", "cmd", "images"), got_budget, k);
+	/* one that does not answer keeps nobody from seeing what there is */
+	agent_ask(o->socket, json_pack("{s:s}", "cmd", "images"), ANSWER_S, got_budget, k);
 	free(k->dir);
 }
 

@@ -129,9 +129,10 @@ static void do_status(struct conn *c)
 static void do_images(struct conn *c)
 {
 	char *dir = realpath(agent.images, NULL);
-	json_t *path = dir ? json_string(dir) : NULL;
+	/* one that is not there yet by what it is to be called */
+	json_t *path = json_string(dir ? dir : agent.images);
 
-	/* one that is no UTF-8, or not there yet, is nobody's */
+	/* one that is no UTF-8 is nobody's */
 	conn_send(c, json_pack("{s:{s:o, s:I}}", "done", "dir", path ? path : json_null(),
 			       "budget", (json_int_t)agent.keep_images));
 	free(dir);
@@ -255,8 +256,10 @@ static int own_words(int (*fn)(json_t *msg, void *arg), void *arg, bool lost, co
 	return ret < 0 ? TP_FAILED : ret;
 }
 
-int agent_talk(const char *path, json_t *request, int (*fn)(json_t *msg, void *arg), void *arg)
+int agent_ask(const char *path, json_t *request, unsigned int seconds,
+	      int (*fn)(json_t *msg, void *arg), void *arg)
 {
+	const struct timeval wait = { .tv_sec = seconds };
 	char *text = json_dumps(request, JSON_COMPACT), *line = NULL;
 	size_t room = 0;
 	int fd = unix_connect(path, 0), ret = -1;
@@ -268,6 +271,8 @@ int agent_talk(const char *path, json_t *request, int (*fn)(json_t *msg, void *a
 		return own_words(fn, arg, false, "%s: %s (is the agent running? see telepage-agent(8))",
 				 path, strerror(-fd));
 	}
+	/* 0: for ever */
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	f = fdopen(fd, "r+e");
 	if (!f || !text) {
 		free(text);
@@ -288,4 +293,9 @@ int agent_talk(const char *path, json_t *request, int (*fn)(json_t *msg, void *a
 	free(line);
 	fclose(f);
 	return ret;
+}
+
+int agent_talk(const char *path, json_t *request, int (*fn)(json_t *msg, void *arg), void *arg)
+{
+	return agent_ask(path, request, 0, fn, arg);
 }

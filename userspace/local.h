@@ -33,5 +33,8 @@ void watchers_end(struct watchers *w, json_t *msg /* stolen */);
  */
 int agent_talk(const char *path, json_t *request /* stolen */,
 	       int (*fn)(json_t *msg, void *arg), void *arg);
+/* the same with one that has @seconds for each line, or has ended; 0: for ever */
+int agent_ask(const char *path, json_t *request /* stolen */, unsigned int seconds,
+	      int (*fn)(json_t *msg, void *arg), void *arg);
 
 #endif /* TELEPAGE_LOCAL_H */

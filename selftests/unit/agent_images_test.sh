@@ -253,7 +253,22 @@ t_budget() { # how much kept images take, and may
 	check "not of another store" test "$("$TELEPAGE" images --dir "$W/images-b" --socket "$W/a.sock" --json)" = \
 		'{"images":[],"kept":{"bytes":0,"budget":null}}' || return 1
 	agent_kill a
-	agent a "$PORT_A" && check "nor without one" budget "{'bytes': $bytes, 'budget': 0}"
+	agent a "$PORT_A" && check "nor without one" budget "{'bytes': $bytes, 'budget': 0}" || return 1
+	agent_kill a
+	rm -r "$W/images-a"
+	agent a "$PORT_A" --keep-images 1G &&
+	check "before there is a store, too" budget "{'bytes': 0, 'budget': 1073741824}"
+}
+
+t_stuck_agent() { # one that does not answer keeps nobody from seeing what there is
+	worlds
+	disk disk.raw && images add "$W/disk.raw" --group g && agent a "$PORT_A" --keep-images 1G || return 1
+	kill -STOP "$pid_a"
+	timeout 60 "$TELEPAGE" images --dir "$W/images-a" --socket "$W/a.sock" --json >"$W/out"
+	ret=$?
+	kill -CONT "$pid_a"
+	check "it was listed" test "$ret" = 0 && says "$W/out" '"name":"disk.raw"' &&
+	says "$W/out" '"budget":null'
 }
 
 t_unreadable() { # what may not be seen is not "no images"
