@@ -261,7 +261,8 @@ int images_keep_open(const char *dir, const char *group, const char *name, uint6
 	if (!group_ok(group) || !tp_name_ok(name))
 		return -EINVAL;
 	/* before there is a directory of nothing */
-	if (size > budget)
+	if (size > budget || index_bytes(size / TELEPAGE_PAGE_SIZE, size / TELEPAGE_PAGE_SIZE) >
+	    budget - size)
 		return -EFBIG;
 	store = store_open(dir, true);
 	if (store < 0)

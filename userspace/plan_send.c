@@ -539,7 +539,8 @@ static void keep_all(struct sender *s, bool planned)
 		}
 		json_array_append_new(kept, json_null());
 		json_decref(why);
-		why = json_sprintf("%s: %s", name, strerror(-err));
+		why = json_sprintf("%s: %s", name, err == -EFBIG ?
+				   "it does not fit into --keep-images, with its index" : strerror(-err));
 	}
 	worker_say(s->ctl, json_pack("{s:o, s:o*}", "kept", kept, "error", why));
 }
