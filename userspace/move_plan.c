@@ -2,7 +2,9 @@
 /*
  * move_plan.c - a move's plan at both ends
  */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "file.h"
@@ -15,7 +17,7 @@
 /* the first line of the file @path; "": there is none, or it names no group */
 static void group_in(const char *path, char group[TELEPAGE_NAME_MAX + 1])
 {
-	char *text = file_read(path, 256);
+	char *text = file_read(path, 4096);
 
 	*group = 0;
 	if (text) {
@@ -24,6 +26,8 @@ static void group_in(const char *path, char group[TELEPAGE_NAME_MAX + 1])
 			snprintf(group, TELEPAGE_NAME_MAX + 1, "%s", text);
 		else
 			note("%s is not the name of a group, and not used", path);
+	} else if (errno != ENOENT) {
+		note("%s is not used: %s", path, strerror(errno));
 	}
 	free(text);
 }

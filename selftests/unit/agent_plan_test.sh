@@ -178,6 +178,23 @@ t_move_kept() { # an image is kept all the same, by the worker that came after
 	check "with its index" test -s "$W/images-a/some/vm0.mem.tpi"
 }
 
+t_move_group() { # the first line is the group, whatever follows it
+	can_move || return 0
+	two && {
+		echo some
+		printf '%0300d\n' 0
+	} >"$W/vm-a/vm0/group" || return 1
+	move vm0 a "$PORT_B"
+	moved && check "b was told of the group" grep -qx some "$W/vm-b/vm0/group"
+}
+
+t_move_group_bad() { # one that cannot be read is told of
+	can_move || return 0
+	two && mkdir "$W/vm-a/vm0/group" || return 1
+	move vm0 a "$PORT_B"
+	moved && says "$W/a.log" "vm0/group is not used: Is a directory"
+}
+
 t_move_not_kept() { # for want of room in the budget, which is told
 	can_move || return 0
 	rm -rf "$W/images-a"
