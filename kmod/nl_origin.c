@@ -85,7 +85,7 @@ static int tp_nl_extents(struct genl_info *info, const struct tp_region *r,
 		}
 		extents[n++] = e;
 	}
-	return n;
+	return tp_extents_join(extents, n);
 }
 
 static int tp_do_add(struct tp_region *r, struct genl_info *info)

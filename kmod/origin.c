@@ -16,50 +16,6 @@
 
 struct workqueue_struct *tp_read_wq;	/* waits for disks, and nothing else */
 
-/**
- * tp_extent_new - a run of pages, in no tree yet and of no file
- * @first: page
- * @count: pages
- * @offset: bytes into the file
- * @digests: of each page, copied; or NULL
- *
- * Context: sleeps.
- * Return: the extent or NULL.
- */
-struct tp_extent *tp_extent_new(pgoff_t first, unsigned long count, u64 offset, const u8 *digests)
-{
-	struct tp_extent *e = kzalloc(sizeof(*e), GFP_KERNEL_ACCOUNT);
-
-	if (!e)
-		return NULL;
-	e->first = first;
-	e->last = first + count - 1;
-	e->offset = offset;
-	if (digests) {
-		e->digests = kvmalloc_array(count, TELEPAGE_DIGEST_SIZE, GFP_KERNEL_ACCOUNT);
-		if (!e->digests) {
-			kfree(e);
-			return NULL;
-		}
-		memcpy(e->digests, digests, count * TELEPAGE_DIGEST_SIZE);
-	}
-	return e;
-}
-
-/**
- * tp_extent_free - free an extent that is in no tree
- * @e: the extent
- *
- * Context: sleeps.
- */
-void tp_extent_free(struct tp_extent *e)
-{
-	if (e->file)
-		fput(e->file);
-	kvfree(e->digests);
-	kfree(e);
-}
-
 static void tp_reader_kick(struct tp_reader *rd)
 {
 	struct tp_region *r = rd->origin->region;
@@ -316,7 +272,8 @@ static void tp_origin_trust(struct tp_region *r, struct tp_extent **extents, uns
  * tp_origin_add - let pages of a region come from a file
  * @r: the region: never touched, or its pages are absent already
  * @file: the file
- * @extents: which pages, all of the region, and where; taken over when this succeeds
+ * @extents: which pages, all of the region, and where, as tp_extents_join() has left them;
+ *	taken over when this succeeds
  * @nr: how many
  * @replace: extents of these pages that are there already go
  * @extack: where to say what is wrong
@@ -364,6 +321,7 @@ int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **ext
 		err = tp_origin_make_absent(r, extents, nr, extack);
 	if (!err) {
 		tp_origin_trust(r, extents, nr);
+		tp_origin_join(r->origin, extents, nr);
 		return 0;
 	}
 	for (i = 0; i < nr; i++)

@@ -22,7 +22,7 @@
  * Owned by the tree it is in: whoever finds it there uses it under the tree's lock.
  */
 struct tp_extent {
-	pgoff_t first, last;		/* as it was put in; parts may have been taken out */
+	pgoff_t first, last;		/* of all of it; parts may have been taken out */
 	unsigned int parts;		/* ranges of the tree that are its; under tp_ctl_mutex */
 	struct file *file;		/* holds a reference */
 	u64 offset;			/* bytes, of the first page */
@@ -125,11 +125,15 @@ int tp_origin_make(struct tp_region *r);
 int tp_origin_take_out(struct tp_origin *o, pgoff_t first, pgoff_t last);
 void tp_origin_end(struct tp_region *r);
 void tp_origin_free(struct tp_region *r);
+void tp_origin_kick(struct tp_region *r);
+void tp_origin_kick_ahead(struct tp_region *r);
+
+/* extent.c */
 struct tp_extent *tp_extent_new(pgoff_t first, unsigned long count, u64 offset,
 				const u8 *digests);
 void tp_extent_free(struct tp_extent *e);
-void tp_origin_kick(struct tp_region *r);
-void tp_origin_kick_ahead(struct tp_region *r);
+unsigned int tp_extents_join(struct tp_extent **extents, unsigned int nr);
+void tp_origin_join(struct tp_origin *o, struct tp_extent *const *extents, unsigned int nr);
 
 /* origin_plan.c, under tp_ctl_mutex unless said otherwise */
 int tp_plan_init(void);

@@ -2,11 +2,12 @@
 /*
  * extents.c - what it costs to tell the module which file has which page
  *
- *	bench-extents batch|single REGION NR
+ *	bench-extents REGION batch|single NR [follow] [plain]
  *
  * NR extents of one page and its digest, none beside the next one of its file, for the first
- * NR pages of REGION, which was never touched. batch: as many in a message as fit, single: one.
- * The file is a memfd that nobody reads. Prints "ns", for all of them.
+ * NR pages of REGION, which was never touched. batch: as many in a message as fit, single: one;
+ * follow: each is what follows the one before in its file; plain: without digests. The file is
+ * a memfd that nobody reads. Prints "ns", for all of them.
  */
 #include "bench.h"
 #include "genl.h"
@@ -25,13 +26,17 @@ int main(int argc, char **argv)
 	static struct tp_extent e[BATCH];
 	uint64_t nr, i, k, n, ns = 0, t;
 	struct tp_nl *nl;
-	bool single;
+	bool single, follow = false, plain = false;
 	int fd;
 
-	if (argc != 4 || (strcmp(argv[1], "batch") != 0 && strcmp(argv[1], "single") != 0))
-		errx(2, "usage: bench-extents batch|single REGION NR");
-	single = !strcmp(argv[1], "single");
+	if (argc < 4 || (strcmp(argv[2], "batch") != 0 && strcmp(argv[2], "single") != 0))
+		errx(2, "usage: bench-extents REGION batch|single NR [follow] [plain]");
+	single = !strcmp(argv[2], "single");
 	nr = number(argv[3]);
+	for (fd = 4; fd < argc; fd++) {
+		follow |= !strcmp(argv[fd], "follow");
+		plain |= !strcmp(argv[fd], "plain");
+	}
 	if (!nr || nr & (nr - 1))
 		errx(2, "%s is no power of 2", argv[3]);
 	fd = memfd_create("file", MFD_CLOEXEC);
@@ -42,13 +47,14 @@ int main(int argc, char **argv)
 		for (k = 0; k < n; k++) {
 			memcpy(digests[k], &(uint64_t){ i + k + 1 }, sizeof(uint64_t));
 			e[k] = (struct tp_extent){ .start = i + k, .count = 1,
-						   .offset = block_of(i + k, nr) * PAGE,
-						   .digests = digests[k] };
+						   .offset = (follow ? i + k :
+							      block_of(i + k, nr)) * PAGE,
+						   .digests = plain ? NULL : digests[k] };
 		}
 		t = now_ns();
 		for (k = 0; k < n; k += single ? 1 : n)
-			if (tp_region_origin(nl, argv[2], fd, &e[k], single ? 1 : n, false, false))
-				errx(1, "%s: %s", argv[2], tp_nl_error(nl));
+			if (tp_region_origin(nl, argv[1], fd, &e[k], single ? 1 : n, false, false))
+				errx(1, "%s: %s", argv[1], tp_nl_error(nl));
 		ns += now_ns() - t;
 	}
 	printf("ns %llu\n", (unsigned long long)ns);

@@ -226,6 +226,30 @@ static void a_region_with_files(void)
 	tk_ok(tp_region_origin(tk_nl, "fz-fills", w.file, &e, 1, false, false), "origin");
 }
 
+/* the digests of what "file" has */
+static void digests_of(uint8_t *digest, unsigned long start, unsigned long count)
+{
+	uint8_t page[TK_PAGE];
+	unsigned long i;
+
+	for (i = 0; i < count; i++, digest += TELEPAGE_DIGEST_SIZE) {
+		tk_page(page, IMAGE, start + i);
+		if (gnutls_hash_fast(GNUTLS_DIG_SHA256, page, sizeof(page), digest))
+			tk_die("sha256");
+	}
+}
+
+/* what comes behind them in the file can be made one with them */
+static void a_region_with_some_files(void)
+{
+	uint8_t digests[2 * TELEPAGE_DIGEST_SIZE];
+	struct tp_extent e = { .count = 2, .digests = digests };
+
+	digests_of(digests, 0, 2);
+	a_filling_region();
+	tk_ok(tp_region_origin(tk_nl, "fz-fills", w.file, &e, 1, false, false), "origin");
+}
+
 static void an_empty_region_and_file(void)
 {
 	an_empty_region();
@@ -606,20 +630,14 @@ static void uffd_served(struct fz_msg *m)
 static void extent(struct fz_msg *m, uint16_t type, unsigned long start, unsigned long count,
 		   bool file)
 {
-	uint8_t page[TK_PAGE], digests[PAGES * TELEPAGE_DIGEST_SIZE];
+	uint8_t digests[PAGES * TELEPAGE_DIGEST_SIZE];
 	size_t at = fz_nest(m, type);
-	unsigned long i;
 
 	fz_u64(m, TELEPAGE_A_EXTENT_START, start);
 	fz_u64(m, TELEPAGE_A_EXTENT_COUNT, count);
 	if (file) {
 		fz_u64(m, TELEPAGE_A_EXTENT_OFFSET, start * TK_PAGE);
-		for (i = 0; i < count; i++) {
-			tk_page(page, IMAGE, start + i);
-			if (gnutls_hash_fast(GNUTLS_DIG_SHA256, page, sizeof(page),
-					     digests + i * TELEPAGE_DIGEST_SIZE))
-				tk_die("sha256");
-		}
+		digests_of(digests, start, count);
 		fz_put(m, TELEPAGE_A_EXTENT_DIGESTS, digests, count * TELEPAGE_DIGEST_SIZE);
 	}
 	fz_nest_end(m, at);
@@ -639,7 +657,9 @@ static void origin_beside(struct fz_msg *m)
 {
 	fz_str(m, TELEPAGE_A_ORIGIN_REGION, "fz-fills");
 	fz_u32(m, TELEPAGE_A_ORIGIN_FD, w.file);
-	extent(m, TELEPAGE_A_ORIGIN_EXTENT, 2, 4, true);
+	/* one, in the end */
+	extent(m, TELEPAGE_A_ORIGIN_EXTENT, 4, 2, true);
+	extent(m, TELEPAGE_A_ORIGIN_EXTENT, 2, 2, true);
 }
 
 static void origin_plan(struct fz_msg *m)
@@ -710,6 +730,7 @@ const struct fz_good fz_goods[] = {
 	DUMP(UFFD_GET, "uffd-get, all"),
 	GOOD(REGION_ORIGIN, "region-origin", an_empty_region_and_file, origin_alone),
 	GOOD(REGION_ORIGIN, "region-origin beside a peer", a_filling_region, origin_beside),
+	GOOD(REGION_ORIGIN, "region-origin beside files", a_region_with_some_files, origin_beside),
 	GOOD(REGION_ORIGIN, "region-origin, dropped", a_region_with_files, origin_drop),
 	GOOD(REGION_ORIGIN, "region-origin, planned", an_empty_region_and_file, origin_plan),
 };
