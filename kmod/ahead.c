@@ -375,15 +375,29 @@ static struct tp_region *tp_ahead_next_region(struct tp_link *link)
 	return r;
 }
 
+/*
+ * The next page to ask for. There may be many to pass over before it: a demand that comes
+ * meanwhile goes first, and its kick has us come back.
+ */
 static bool tp_ahead_next(struct tp_region *r, pgoff_t *index)
 {
 	struct tp_ahead *a = r->ahead;
-	bool more;
+	pgoff_t next = ULONG_MAX;
 
-	spin_lock(&a->lock);
-	more = !a->ended && tp_prefetch_next(r, a, index);
-	spin_unlock(&a->lock);
-	return more;
+	while (next == ULONG_MAX && list_empty(&r->link->demands)) {
+		bool more;
+
+		spin_lock(&a->lock);
+		more = !a->ended && tp_prefetch_next(r, a, &next);
+		spin_unlock(&a->lock);
+		if (!more)
+			return false;
+		cond_resched();
+	}
+	if (next == ULONG_MAX)
+		return false;
+	*index = next;
+	return true;
 }
 
 /*

@@ -301,15 +301,15 @@ void tp_prefetch_overtaken(struct tp_ahead *a)
  * tp_prefetch_next - the next page to ask for
  * @r: the region
  * @a: its state, locked
- * @index: where to
+ * @index: where to; ULONG_MAX: none was met yet, let go of the lock and ask again
  *
  * Streams take turns; a replay comes behind them.
  *
- * Return: is there one? It may be here already, or under way.
+ * Return: is there one, or may there be? It may be here already, or under way.
  */
 bool tp_prefetch_next(struct tp_region *r, struct tp_ahead *a, pgoff_t *index)
 {
-	unsigned int i, one = 1;
+	unsigned int i, nr = 1;
 
 	lockdep_assert_held(&a->lock);
 	for (i = 0; i < TP_STREAMS; i++) {
@@ -325,8 +325,11 @@ bool tp_prefetch_next(struct tp_region *r, struct tp_ahead *a, pgoff_t *index)
 		s->ask += s->stride;
 		return true;
 	}
-	if (tp_replay_next(&a->replay, r->remote, r->remote, index, &one))
+	if (tp_replay_next(&a->replay, r->remote, r->remote, index, &nr)) {
+		if (!nr)
+			*index = ULONG_MAX;
 		return true;
+	}
 	WRITE_ONCE(a->pending, false);
 	return false;
 }

@@ -18,6 +18,8 @@
 #include "telepage.h"
 
 #define TP_REPLAY_MAX	65536	/* runs */
+#define TP_REPLAY_LOOK	65536UL	/* pages that are looked at before the lock is let go of */
+#define TP_REPLAY_RUN	256UL	/* so many a run counts for at least, whatever it has */
 
 /* what one command brings */
 struct tp_replay_piece {
@@ -44,6 +46,16 @@ void tp_replay_again(struct tp_replay *rp)
 	rp->pos = 0;
 }
 
+/* behind the run it is at */
+static void tp_replay_step(struct tp_replay *rp)
+{
+	rp->pos = 0;
+	if (++rp->run < rp->at->nr)
+		return;
+	rp->run = 0;
+	rp->at = list_is_last(&rp->at->node, &rp->pieces) ? NULL : list_next_entry(rp->at, node);
+}
+
 /**
  * tp_replay_next - the next pages of a replay
  * @rp: the replay, locked by its owner
@@ -52,22 +64,24 @@ void tp_replay_again(struct tp_replay *rp)
  * @index: out: the first page
  * @nr: how many there may be, one after the other; out: there are
  *
- * Return: are there any?
+ * It looks at so many runs, and so many pages of them, as others may wait for the lock. Where
+ * none of these is wanted and there are more, @nr is 0: let go of the lock, and ask again.
+ *
+ * Return: are there any, or may there be?
  */
 bool tp_replay_next(struct tp_replay *rp, const unsigned long *wanted, const unsigned long *also,
 		    pgoff_t *index, unsigned int *nr)
 {
+	unsigned long left = TP_REPLAY_LOOK;
 	unsigned int n;
 
-	while (rp->at) {
-		for (; rp->run < rp->at->nr; rp->run++, rp->pos = 0) {
-			const struct telepage_run *run = &rp->at->runs[rp->run];
-			pgoff_t end = run->start + run->count;
-			pgoff_t i = tp_find_next_and_bit(wanted, also, end,
-							 run->start + rp->pos);
+	while (rp->at && left) {
+		const struct telepage_run *run = &rp->at->runs[rp->run];
+		pgoff_t end = run->start + run->count, from = run->start + rp->pos;
+		pgoff_t stop = from + min(end - from, left);
+		pgoff_t i = tp_find_next_and_bit(wanted, also, stop, from);
 
-			if (i >= end)
-				continue;
+		if (i < stop) {
 			for (n = 1; n < *nr && i + n < end; n++)
 				if (!test_bit(i + n, wanted) || !test_bit(i + n, also))
 					break;
@@ -76,11 +90,13 @@ bool tp_replay_next(struct tp_replay *rp, const unsigned long *wanted, const uns
 			*nr = n;
 			return true;
 		}
-		rp->run = 0;
-		rp->at = list_is_last(&rp->at->node, &rp->pieces) ? NULL :
-			 list_next_entry(rp->at, node);
+		rp->pos = stop - run->start;
+		if (stop == end)
+			tp_replay_step(rp);
+		left -= min(left, max(stop - from, TP_REPLAY_RUN));
 	}
-	return false;
+	*nr = 0;
+	return rp->at;
 }
 
 static struct tp_replay_piece *tp_replay_piece(const struct telepage_run *runs, unsigned int nr)

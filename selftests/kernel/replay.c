@@ -257,6 +257,72 @@ static void nothing_absent(void)
 	tk_del("d");
 }
 
+#define RUNS	65536UL		/* as many as a region replays */
+#define LARGE	200000UL	/* pages */
+
+/* @last behind as many runs as there may be, none of which has a page that is absent */
+static void replay_last(unsigned long last)
+{
+	static struct telepage_run run[RUNS];
+
+	for (unsigned long i = 0; i < RUNS; i++)
+		run[i] = (struct telepage_run){ .start = i % 2 * 200, .count = 1 };
+	run[RUNS - 1].start = last;
+	tk_ok(tp_region_replay(tk_nl, "d", run, RUNS), "replay");
+	refused("one run more", tp_region_replay(tk_nl, "d", run, 1), -E2BIG, "65536");
+}
+
+/* very many runs, and very long ones, that are here: what is behind them comes all the same */
+static void passed_over(void)
+{
+	/* where what is looked at may end */
+	static const unsigned long at[] = { 3, 65535, 65536, 65539, 131071, 131072, LARGE - 1 };
+	const struct telepage_run all = { .count = LARGE };
+	struct tk_pair p;
+	struct tp_nl *nl;
+	uint8_t *map;
+	int fd;
+
+	files_open();
+	fd = image(IMAGE, 7, PAGES, 0);
+	digest_all(7);
+	tk_new("d", PAGES);
+	tk_ok(origin("d", fd, 2, 10, 2, true, false), "origin");
+	replay_last(50);
+	tk_ok(origin("d", fd, 50, 10, 50, true, false), "origin");
+	tap_ok(tk_until(tk_stat("d").absent == 19) && tk_stat("d").stats.file == 1,
+	       "65535 runs are passed over: the page of the last is read");
+	tk_ok(tp_region_origin(tk_nl, "d", -1, NULL, 0, false, true), "fill");
+	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL) && tk_stat("d").stats.file == 20,
+	       "then the others");
+	tk_del("d");
+
+	nl = planned(&p, 7, false);
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	map = tk_map("d", PAGES, PROT_READ, MAP_SHARED);
+	tap_ok(tk_is_page(map, 7, 0) && tk_is_page(map + 200 * TK_PAGE, 7, 200), "two pages are here");
+	tk_ok(origin("d", fd, 50, 1, 50, true, false), "origin");
+	replay_last(50);
+	tap_ok(!tk_stat("d").stats.prefetch_sent, "all others of a replay are, and the last may be");
+	tp_nl_close(nl);
+	tap_ok(tk_until(tk_stat("d").stats.prefetch_came == 1), "its file is not used: the peer is asked");
+	tap_ok(tk_is_page(map + 50 * TK_PAGE, 7, 50) && tk_until(tk_stat("d").absent == PAGES - 3),
+	       "for this one and no other");
+	tk_unmap(map, PAGES);
+	unfinished_end(&p);
+
+	tk_new("d", LARGE);
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++)
+		tk_ok(origin("d", fd, at[i], 1, i, false, false), "origin");
+	tk_ok(tp_region_replay(tk_nl, "d", &all, 1), "replay");
+	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL) &&
+	       tk_stat("d").stats.file == sizeof(at) / sizeof(at[0]),
+	       "a long run of which the file has few pages: these are read");
+	tk_del("d");
+	close(fd);
+	tap_ok(files_close(), "the file is let go of");
+}
+
 int main(void)
 {
 	tk_init();
@@ -265,5 +331,6 @@ int main(void)
 	held();
 	local_only();
 	nothing_absent();
+	passed_over();
 	return tap_done();
 }
