@@ -13,6 +13,7 @@
 
 #define TP_READERS	4	/* pages of one region that are waited for on disk at a time */
 #define TP_AGAIN_MS	20	/* until a needed page that could not be had is tried again */
+#define TP_STILL_MS	10000	/* without any page for a region that others wait for */
 #define TP_READ_RUN	16	/* pages read at once ahead of use */
 #define TP_EXTENT_MAX	4096U	/* of one command */
 
@@ -29,8 +30,8 @@ struct tp_extent {
 	u8 *digests;			/* one for each page, or NULL: taken as it is */
 };
 
-/* pages before fill_pos may be left; some that were met could not be had then */
-enum { TP_FILL_AGAIN, TP_FILL_LATER };
+/* pages before fill_pos may be left; some could not be had; these are awaited no longer */
+enum { TP_FILL_AGAIN, TP_FILL_LATER, TP_FILL_NO_MORE };
 
 /* what a reader needs of an extent for a few of its pages */
 struct tp_piece {
@@ -68,6 +69,9 @@ struct tp_origin {
 	unsigned long flags;		/* TP_FILL_* */
 	pgoff_t fill_pos;		/* the first reader's: where it goes on */
 	pgoff_t fill_hint;		/* where somebody just needed a page; xchg */
+	unsigned long awaits;		/* the first reader's: what is absent where pages are awaited */
+	unsigned long awaited;		/* as of the look before, and */
+	unsigned long came;		/* since when it is so, in jiffies */
 	spinlock_t lock;		/* a leaf */
 	struct tp_replay replay;	/* pages that are read first; under @lock */
 	struct delayed_work again;	/* for requests marked TP_REQ_AGAIN; as a reader's work */

@@ -186,6 +186,18 @@ void tp_again_work(struct work_struct *work)
 	tp_region_put(r);
 }
 
+/*
+ * A page that nobody needs yet is absent where it would come from. Who has a peer waits for it
+ * while anything comes there at all, see tp_fill_later(). Return: not any more.
+ */
+static bool tp_read_in_vain(struct tp_region *r, const struct tp_piece *p)
+{
+	struct tp_origin *o = r->origin;
+
+	o->awaits += atomic_long_read(&tp_region(file_inode(p->file))->absent);
+	return r->link && test_bit(TP_FILL_NO_MORE, &o->flags);
+}
+
 /* Return: false: not now; nobody waits for it, or it is seen to. */
 static bool tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsigned int i,
 			    pgoff_t index, u32 gen)
@@ -206,6 +218,8 @@ static bool tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsig
 		err = tp_place_data(r, index, folio, gen, TP_STAT_FILE);
 	if (folio)
 		folio_put(folio);
+	if (err == -EAGAIN && !gen && tp_read_in_vain(r, p))
+		err = -ETIMEDOUT;
 	if (err == -EAGAIN || err == -ENOMEM) {
 		/* Who reads ahead has other pages; who was asked has the peer, or waits. */
 		if (gen && (err == -ENOMEM || !r->link))
@@ -302,12 +316,26 @@ static bool tp_next_run(struct tp_origin *o, pgoff_t *index, unsigned int *nr)
 /*
  * All was looked at, and some pages could not be had. They are looked at again, the later the
  * longer a look takes. @begun: jiffies, of this one.
+ *
+ * They are absent in other regions. When nothing has come there for long, nobody knows when it
+ * will: these are broken, or only get what is touched. So the next look is the last one.
  */
 static void tp_fill_later(struct tp_origin *o, unsigned long begun)
 {
-	if (test_and_clear_bit(TP_FILL_LATER, &o->flags))
-		tp_do_in(o->region, &o->fill_again,
-			 clamp(4 * (jiffies - begun), msecs_to_jiffies(50), (unsigned long)HZ));
+	unsigned long awaits = o->awaits;
+
+	o->awaits = 0;
+	clear_bit(TP_FILL_NO_MORE, &o->flags);
+	if (!test_and_clear_bit(TP_FILL_LATER, &o->flags))
+		return;
+	if (awaits != o->awaited) {
+		o->awaited = awaits;
+		o->came = jiffies;
+	} else if (awaits && time_after(jiffies, o->came + msecs_to_jiffies(TP_STILL_MS))) {
+		set_bit(TP_FILL_NO_MORE, &o->flags);
+	}
+	tp_do_in(o->region, &o->fill_again,
+		 clamp(4 * (jiffies - begun), msecs_to_jiffies(50), (unsigned long)HZ));
 }
 
 /**

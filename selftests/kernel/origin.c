@@ -416,6 +416,40 @@ static void shared(void)
 	tap_ok(files_close(), "nothing is left");
 }
 
+/* the region whose pages are to be had gets none: it is only read into where it is touched */
+static void standing_still(void)
+{
+	struct tk_pair p;
+	struct tp_region r;
+	uint32_t id;
+	int fd;
+
+	files_open();
+	digest_all(7);
+	tk_new("s", PAGES);
+	tk_fill("s", 0, PAGES, 7);
+	tk_pair_open(&p, 2, false);
+	tk_import(&p, "s", "c", false);
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tk_ok(tp_export_new_region(tk_nl, "s2", "s"), "export");
+	tk_ok(tp_export_serve(tk_nl, "s2", p.src, &id), "serve");
+	fd = tk_open("c", O_RDONLY);
+	tk_new("e", PAGES);
+	tk_ok(origin("e", fd, 0, PAGES, 0, true, false), "origin");
+	tk_ok(tp_region_import(tk_nl, "e", p.dst, id, true), "import");
+	tk_ok(tp_region_origin(tk_nl, "e", -1, NULL, 0, false, true), "fill");
+	close(fd);
+	tap_ok(tk_wait_state("e", TELEPAGE_REGION_LOCAL) && !wrong("e", 7, 0),
+	       "a region whose files get nothing any more has all of it from its peer");
+	r = tk_stat("e");
+	tap_ok(r.stats.push == PAGES && tk_stat("c").absent == PAGES, "and leaves them as they are");
+	tk_del("e");
+	tk_ok(tp_export_del(tk_nl, "s2"), "release");
+	tk_import_end("s", "c");
+	tk_pair_close(&p);
+	tap_ok(files_close(), "nothing is left");
+}
+
 static int reads_right(void *arg)
 {
 	const struct touch *t = arg;
@@ -511,6 +545,7 @@ int main(void)
 	planner_gone();
 	late_file();
 	shared();
+	standing_still();
 	chained();
 	crowd();
 	return tap_done();
