@@ -97,6 +97,9 @@ hang_up() { exec 3>&- 4<&-; }
 # what both hosts have sent on the line between them is the sum of theirs
 sent() { cat /sys/class/net/eth0/statistics/tx_bytes; }
 
+# what this host's CPUs did but run guests' code, in hundredths of a second
+cpu_spent() { awk '/^cpu / { print $2 + $3 + $4 + $7 + $8 - $10 - $11 }' /proc/stat; }
+
 gone() {
 	guestio qmp "$VM_DIRS/$1/qmp.sock" quit >/dev/null 2>&1
 	[ ! -s "$GUEST_RUN/$1.logger" ] || kill "$(cat "$GUEST_RUN/$1.logger")"

@@ -24,9 +24,11 @@
  *
  *   ready boot=SEED pages=N file=MIB
  *   hb COUNT t=SECONDS w=WRITES v=VERIFIED bad=N boot=SEED
- *   (commands: verify, write, load KIND, off)
+ *   (commands: verify, write, load KIND, waits [new], off)
  *   verify ok pages=N files=2 bad=0 ms=N        or "verify FAILED …"
  *   write ok pages=N ms=N
+ *   waits n=N p50=US p99=US p999=US max=US      how long visits of a page took since "waits
+ *                     new", which is answered "waits new", by the guest's clock
  *   bad page=…                                  what was wrong, the first few
  */
 #define _GNU_SOURCE
@@ -83,12 +85,75 @@ static struct worker workers[MAX_WORKERS];
 static _Atomic enum load load = LIGHT;
 static _Atomic uint64_t all_writes;
 
+/*
+ * How many visits took how long: a bucket for each quarter of an octave of microseconds, which
+ * counts those that took less than its upper bound.
+ */
+#define BUCKETS		128
+static _Atomic uint64_t waits[BUCKETS];
+
 /* the task in hand; guarded by lock, so is task_done of each worker */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t news;
 static enum task task;
 static uint64_t task_nr;
 static uint64_t task_start_ms;
+
+/* waits */
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000ULL + ts.tv_nsec / 1000;
+}
+
+/* the bucket's upper bound */
+static uint64_t bucket_us(unsigned int b)
+{
+	return b < 4 ? b + 1 : (5ULL + b % 4) << (b / 4 - 1);
+}
+
+static void took(uint64_t us)
+{
+	unsigned int octave = us < 4 ? 0 : 62 - __builtin_clzll(us);
+	unsigned int b = us < 4 ? us : 4 * octave + (us >> (octave - 1)) % 4;
+
+	if (b >= BUCKETS)
+		b = BUCKETS - 1;
+	atomic_fetch_add_explicit(&waits[b], 1, memory_order_relaxed);
+}
+
+/* What so many of a thousand visits took less than; 0: there were none. */
+static unsigned long long least_us(uint64_t all, unsigned int of_1000)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int b = 0; b < BUCKETS; b++) {
+		sum += waits[b];
+		if (sum && sum * 1000 >= all * of_1000)
+			return bucket_us(b);
+	}
+	return 0;
+}
+
+static void say_waits(void)
+{
+	uint64_t all = 0;
+
+	for (unsigned int b = 0; b < BUCKETS; b++)
+		all += waits[b];
+	say("waits n=%llu p50=%llu p99=%llu p999=%llu max=%llu", (unsigned long long)all,
+	    least_us(all, 500), least_us(all, 990), least_us(all, 999), least_us(all, 1000));
+}
+
+static void forget_waits(void)
+{
+	for (unsigned int b = 0; b < BUCKETS; b++)
+		waits[b] = 0;
+	say("waits new");
+}
 
 /* workers */
 
@@ -149,15 +214,24 @@ static size_t pick(struct worker *w)
 	return w->set ? w->set[i] : w->first + i;
 }
 
+static void visit(struct worker *w)
+{
+	if (w->set) {
+		verify_one(pick(w));
+		return;
+	}
+	verify_one(w->first + w->cursor);
+	w->cursor = (w->cursor + 1) % w->count;
+}
+
 static void step(struct worker *w, unsigned int verifies, unsigned int writes)
 {
-	for (; verifies; verifies--) {
-		if (w->set) {
-			verify_one(pick(w));
-			continue;
-		}
-		verify_one(w->first + w->cursor);
-		w->cursor = (w->cursor + 1) % w->count;
+	uint64_t then = now_us(), now;
+
+	for (; verifies; verifies--, then = now) {
+		visit(w);
+		now = now_us();
+		took(now - then);
 	}
 	for (; writes; writes--)
 		write_one(w, pick(w));
@@ -309,11 +383,15 @@ static void command(const char *line)
 			start_task(*line == 'v' ? VERIFY : WRITE);
 	} else if (!strncmp(line, "load ", 5)) {
 		say(set_load(line + 5) ? "load ok" : "load: idle, light or heavy");
+	} else if (!strcmp(line, "waits")) {
+		say_waits();
+	} else if (!strcmp(line, "waits new")) {
+		forget_waits();
 	} else if (!strcmp(line, "off")) {
 		say("off ok");
 		power_off();
 	} else if (*line) {
-		say("commands: verify, write, load KIND, off");
+		say("commands: verify, write, load KIND, waits [new], off");
 	}
 }
 
