@@ -261,6 +261,19 @@ static bool make_region(struct import *m, uint64_t size, char *err, size_t len)
 	return true;		/* whether it was touched the kernel knows */
 }
 
+/* whether its pages wait for a plan is known */
+static void begin_lanes(void *arg)
+{
+	struct import *m = arg;
+
+	m->state = IMP_LANES;
+	tell_state(m);
+	m->link->changed = lanes_changed;
+	m->link->arg = m;
+	timer_set(&m->timer, LANES_MS, lanes_timeout, m);
+	plink_start(m->link);
+}
+
 static void opened(json_t *msg, const char *err, void *arg)
 {
 	struct import *m = arg;
@@ -291,13 +304,9 @@ static void opened(json_t *msg, const char *err, void *arg)
 	}
 	plan_region(&m->hold.job, m->region, size);
 	if (json_is_true(json_object_get(msg, "plan")))
-		planner_hold(&m->hold);
-	m->state = IMP_LANES;
-	tell_state(m);
-	m->link->changed = lanes_changed;
-	m->link->arg = m;
-	timer_set(&m->timer, LANES_MS, lanes_timeout, m);
-	plink_start(m->link);
+		planner_hold(&m->hold, begin_lanes, m);
+	else
+		begin_lanes(m);
 }
 
 static void peer_ready(struct peer *p, void *arg)

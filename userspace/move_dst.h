@@ -105,6 +105,7 @@ const char *mdst_state_name(const struct mdst *m);
 
 /* makes regions and link; @err has the words when it fails, and nothing stays behind */
 int mdst_make(struct mdst *m, json_t *regions, unsigned int lanes, char *err, size_t len);
+void mdst_prepared(struct mdst *m);	/* move_ops.c: whether there is a plan is known */
 void mdst_start(struct mdst *m);
 void mdst_load(struct mdst *m);
 /* move_dst_warm.c: pages that the VM needs first */

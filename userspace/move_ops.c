@@ -105,16 +105,26 @@ static const char *check_prepare(json_t *msg, const char *move, const char *vm, 
 	return NULL;
 }
 
+void mdst_prepared(struct mdst *m)
+{
+	json_t *names = json_array();
+
+	for (unsigned int i = 0; i < m->nr; i++)
+		json_array_append_new(names, json_string(m->region[i].name));
+	mdst_answer(m, json_pack("{s:s, s:o, s:b, s:b, s:b, s:b, s:b}", "token",
+				 m->link->token, "regions", names, "live", m->live,
+				 "plan", m->plan.held, "zstd", 1, "warm", 1, "first", 1));
+}
+
 void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 {
 	const char *move = json_string_value(json_object_get(msg, "move"));
 	const char *vm = json_string_value(json_object_get(msg, "vm")), *why;
-	json_t *regions = json_object_get(msg, "regions"), *names;
+	json_t *regions = json_object_get(msg, "regions");
 	json_int_t bulk = json_integer_value(json_object_get(msg, "bulk"));
 	const char *args = json_string_value(json_object_get(msg, "args"));
 	struct mdst *m = vm ? mdst_find_vm(vm) : NULL;
 	char err[320];
-	unsigned int i;
 	int ret;
 
 	if (taken(p, id, NULL))
@@ -165,20 +175,14 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 		goto undo;
 	}
 	mdst_attach(m, p);
+	m->call = id;
 	if (mdst_journal(m)) {
-		m->call = id;
 		mdst_abort(m, "the destination cannot write its journal");
 		return;
 	}
 	note("move %.8s of %s: prepared for %s %s", m->id, vm, peer_addr(p),
 	     peer_who(p));
-	names = json_array();
-	for (i = 0; i < m->nr; i++)
-		json_array_append_new(names, json_string(m->region[i].name));
-	peer_answer(p, id, json_pack("{s:s, s:o, s:b, s:b, s:b, s:b, s:b}", "token",
-				     m->link->token, "regions", names, "live", m->live,
-				     "plan", mdst_plan_prepare(m, msg), "zstd", 1, "warm", 1,
-				     "first", 1));
+	mdst_plan_prepare(m, msg);
 	return;
 undo:
 	unlink(m->args_path);

@@ -228,7 +228,16 @@ int mdst_plan_group(struct mdst *m, json_t *prepare)
 	return file_replace(m->group_path, group && name_ok(group) ? group : "", 0600);
 }
 
-bool mdst_plan_prepare(struct mdst *m, json_t *prepare)
+static void held(void *arg)
+{
+	struct mdst *m = arg;
+
+	if (m->plan.held)
+		wait_or_let_go(m);
+	mdst_prepared(m);
+}
+
+void mdst_plan_prepare(struct mdst *m, json_t *prepare)
 {
 	const char *group = json_string_value(json_object_get(prepare, "group"));
 	struct plan_job *job = &m->plan.job;
@@ -236,9 +245,10 @@ bool mdst_plan_prepare(struct mdst *m, json_t *prepare)
 	plan_group(job, group, m->vm);
 	for (unsigned int i = 0; i < m->nr; i++)
 		plan_region(job, m->region[i].name, m->region[i].size);
-	if (wants_plan(prepare, group) && planner_hold(&m->plan))
-		wait_or_let_go(m);
-	return m->plan.held;
+	if (wants_plan(prepare, group))
+		planner_hold(&m->plan, held, m);
+	else
+		mdst_prepared(m);
 }
 
 static void received(json_t *report, bool broken, void *arg)

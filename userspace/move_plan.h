@@ -27,8 +27,8 @@ void msrc_plan_left(struct msrc *m);
 
 /* the destination: whose VM it is, for its next move from here; 0 or a negative errno */
 int mdst_plan_group(struct mdst *m, json_t *prepare);
-/* holds its regions if that is of use, and says so */
-bool mdst_plan_prepare(struct mdst *m, json_t *prepare);
+/* holds its regions if that is of use; mdst_prepared() follows, now or in a few seconds */
+void mdst_plan_prepare(struct mdst *m, json_t *prepare);
 void mdst_plan_load(struct mdst *m);	/* the source's VM has stopped */
 void mdst_plan_complete(struct mdst *m);	/* all pages are there: no plan is begun any more */
 void mdst_plan_drop(struct mdst *m);

@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "images.h"
 #include "plan_job.h"
 #include "worker.h"
 
@@ -38,65 +37,6 @@ void plan_region(struct plan_job *job, const char *name, uint64_t bytes)
 		return;
 	snprintf(job->region[job->nr].name, sizeof(job->region[0].name), "%s", name);
 	job->region[job->nr++].pages = bytes / TELEPAGE_PAGE_SIZE;
-}
-
-static void let_go(const struct plan_job *job)
-{
-	/* one that was not held, is complete or was deleted waits for nothing either */
-	for (unsigned int i = 0; i < job->nr; i++)
-		tp_plan_planned(agent.nl, job->region[i].name, job->region[i].pages);
-}
-
-/* What is held for good is not used, so it has to come from the peer. */
-static void forget(const struct plan_job *job)
-{
-	for (unsigned int i = 0; i < job->nr; i++) {
-		const struct tp_extent all = { .count = job->region[i].pages };
-
-		tp_plan_drop(agent.nl, job->region[i].name, &all, 1);
-	}
-}
-
-bool planner_hold(struct plan_hold *h)
-{
-	const struct plan_job *job = &h->job;
-	struct images_entry *v = NULL;
-	/* of several VMs those to come will find it, even if there is nothing to be found yet */
-	bool useful = job->common;
-	size_t n = 0, i;
-
-	if (!useful && !images_list(agent.images, job->group, &v, &n))
-		for (i = 0; i < n; i++)
-			useful |= v[i].indexed && !v[i].err;
-	images_free(v, n);
-	if (!useful)
-		return false;
-	h->seen = plan_seen_new(job);
-	if (!h->seen)
-		return false;
-	h->held = true;
-	for (i = 0; i < job->nr; i++)
-		if (tp_plan_hold(agent.nl, job->region[i].name)) {
-			note("region %s: its plan is given up: %s", job->region[i].name,
-			     tp_nl_error(agent.nl));
-			planner_let_go(h);
-			return false;
-		}
-	return true;
-}
-
-void planner_let_go(struct plan_hold *h)
-{
-	if (!h->held)
-		return;
-	planner_end(h->planner);
-	h->planner = NULL;
-	if (!h->seen->ready)
-		forget(&h->job);
-	let_go(&h->job);
-	plan_seen_free(h->seen);
-	h->seen = NULL;
-	h->held = false;
 }
 
 static void planner_free(struct planner *p)

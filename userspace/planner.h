@@ -2,10 +2,10 @@
 /*
  * planner.h - what need not cross the link, as the agent sees it (Documentation/plan.md)
  *
- * planner.c starts the workers, plan_again.c those that come after one that broke off;
- * plan_send.c and plan_receive.c are what they do, plan_wire.c how they talk, plan_find.c
- * where pages are, plan_table.c what regions have, plan_keep.c images that stay when a VM
- * leaves.
+ * plan_hold.c has regions wait for a plan, planner.c starts the workers, plan_again.c those
+ * that come after one that broke off; plan_send.c and plan_receive.c are what they do,
+ * plan_wire.c how they talk, plan_find.c where pages are, plan_table.c what regions have,
+ * plan_keep.c images that stay when a VM leaves.
  */
 #ifndef TELEPAGE_PLANNER_H
 #define TELEPAGE_PLANNER_H
@@ -15,6 +15,7 @@
 #include "transport.h"
 
 struct planner;
+struct worker;
 
 struct plan_job {
 	char group[GROUP_LEN];		/* only files of it are used, group.h */
@@ -52,11 +53,21 @@ struct plan_hold {
 	unsigned int begun;		/* plans */
 	struct plan_seen *seen;		/* what they have done so far */
 	struct planner *planner;	/* the one that goes on */
+	struct worker *look;		/* is there anything to be found? */
+	struct timer late;
+	void (*fn)(void *arg);
+	void *arg;
 };
 
-/* is there anything here that could have pages of it? Then its regions are held */
-bool planner_hold(struct plan_hold *h);
-/* no plan is to come: what none has found comes from the peer. Ends one that goes on */
+/*
+ * Is there anything here that could have pages of it? Then its regions are held. A worker looks,
+ * for a few seconds at most, so @fn may be called now or later; @h->held says what came of it.
+ */
+void planner_hold(struct plan_hold *h, void (*fn)(void *arg), void *arg);
+/*
+ * No plan is to come: what none has found comes from the peer. Ends one that goes on, and a
+ * look, without its callback.
+ */
 void planner_let_go(struct plan_hold *h);
 
 /* takes over @fd; false: no worker could be started, which was told */

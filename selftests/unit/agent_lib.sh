@@ -170,6 +170,10 @@ counts() { # host [region]: does the guest get on? It ticks 18 times a second.
 	return 1
 }
 
+answers() { # host: its agent, to a command
+	[ -n "$(local_say "$1" '{"cmd":"status"}')" ]
+}
+
 stands() { # host: it does not get on
 	c1=$(counter "$1") && sleep 0.5 && [ "$(counter "$1")" = "$c1" ]
 }
@@ -214,6 +218,7 @@ says() { # file words
 }
 
 stop_all() {
+	rm -f "$W"/hang.*
 	for p in $pids; do
 		kill "$p" 2>/dev/null
 	done
@@ -230,6 +235,7 @@ fresh() {
 	stop_all
 	rm -rf "$W"/keys* "$W"/vm-* "$W"/st-* "$W"/*.log "$W"/*.sock "$W"/ev.* "$W"/state.json \
 	       "$W"/hold "$W"/nothaw "$W"/cut "$W"/overrun.* "$W"/deaf.* "$W"/wanted "$W"/hush* \
+	       "$W"/hung.* "$W"/images-* \
 	       "${RAM:?}"/*
 	mkdir -p "$W/vm-a" "$W/vm-b" "$W/vm-c"
 	PLAIN=

@@ -10,7 +10,7 @@ set -u
 
 # shellcheck source=selftests/unit/agent_lib.sh
 . "$(dirname "$0")/agent_lib.sh"
-QUICK=worker_here,peer_closes,move_runs
+QUICK=image_hangs,worker_here,peer_closes,move_runs
 touch "$W/plans"
 
 # b takes what a has, and is looking for it
@@ -54,6 +54,25 @@ imported() {
 	check "it is complete" wait_for is b r state 0 &&
 	check "it is right" cmp "$RAM/a/r" "$RAM/b/r" &&
 	check "b: no link is left" wait_for is_left b "r 0 0 0"
+}
+
+# an image that b has of its earlier stay, on a disk that does not answer
+hung_image() { # group name
+	mkdir -p "$W/images-b/$1" && echo image >"$W/images-b/$1/$2.mem" && touch "$W/hang.b"
+}
+
+held_up() { # b looks for images, and is nevertheless there
+	check "b waits for the image" wait_for test -e "$W/hung.b" &&
+	check "its agent does not" answers b
+}
+
+t_image_hangs() { # an agent does not wait for a disk that does not answer
+	agent a "$PORT_A" && agent b "$PORT_B" || return 1
+	tp a create r 4M >/dev/null && head -c 4M /dev/urandom >"$RAM/a/r" && tp a export r || return 1
+	hung_image .r r || return 1
+	tp b import r --from "127.0.0.1:$PORT_A" --socket "$W/b.sock" 2>"$W/move.err" & i=$!
+	held_up && check "it is imported without a plan" wait "$i" || return 1
+	tp a freeze r && imported && says "$W/b.log" "plan of r: none: .*does not answer"
 }
 
 t_worker_here() { # an import's worker dies, long before the source is frozen
@@ -129,6 +148,14 @@ t_move_waits() { # before the VM stops: either side's worker
 	touch "$W/vm-b/fine"
 	wait "$m" && check "its files are used" is b vm0 ready True &&
 	check "the plan came to its end" ended_well source a && moved
+}
+
+t_move_image_hangs() { # nor does one that a VM comes to
+	can_move || return 0
+	two && hung_image .vm0 vm0 || return 1
+	move vm0 a "$PORT_B" & m=$!
+	held_up && check "it moves without a plan" wait "$m" &&
+	says "$W/b.log" "plan of vm0: none: .*does not answer" && moved
 }
 
 t_move_runs() { # when it runs at the destination already

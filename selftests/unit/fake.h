@@ -9,6 +9,8 @@
  * While $TELEPAGE_FAKE/nothaw exists no region is thawed.
  * While $TELEPAGE_FAKE/overrun.HOST exists that host's agent misses all events.
  * While $TELEPAGE_FAKE/deaf.HOST exists that host's kernel tells nothing of regions,
+ * while $TELEPAGE_FAKE/hang.HOST exists no image of it can be opened: who tries makes
+ * "hung.HOST" and waits until that is gone,
  * and while "wanted" exists each export has a page that is left to push.
  * Lanes exchange one line, as the kernels would, and belong to the process that
  * attached them: when it dies the lanes break, which the real ones do not.
@@ -16,6 +18,7 @@
  *   fake_state.c   the state file, and events into it
  *   fake_region.c  regions and exports
  *   fake_link.c    links, lanes, and who listens to events
+ *   fake_file.c    images that cannot be opened
  *   fake_ktls.c    ktls.h
  */
 #ifndef TELEPAGE_FAKE_H
