@@ -15,6 +15,7 @@
 #include <linux/telepage.h>
 
 #include "digest.h"
+#include "pulse.h"
 
 #define PAGE		((uint64_t)TELEPAGE_PAGE_SIZE)
 #define CHUNK_PAGES	256		/* what a thread takes at a time */
@@ -48,10 +49,15 @@ bool page_is_zero(const void *page)
 	return !word && !memcmp(p, p + sizeof(word), PAGE - sizeof(word));
 }
 
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
 /* sleeps until so much may have been read */
 static void pace(struct job *job, uint64_t bytes)
 {
-	struct timespec t = job->start;
+	struct timespec t = job->start, step;
 	unsigned __int128 ns;
 
 	if (!job->rate)
@@ -60,8 +66,17 @@ static void pace(struct job *job, uint64_t bytes)
 	ns = ns / job->rate + t.tv_nsec;
 	t.tv_sec += ns / 1000000000;
 	t.tv_nsec = ns % 1000000000;
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
-		;
+	/* who is told to be slow does not stand still */
+	do {
+		pulse_beat();
+		clock_gettime(CLOCK_MONOTONIC, &step);
+		if (!is_before(&step, &t))
+			return;
+		step.tv_sec++;
+		if (is_before(&t, &step))
+			step = t;
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &step, NULL);
+	} while (true);
 }
 
 /* all of @len bytes, zeros behind the end of the file */
@@ -129,6 +144,7 @@ static void *work(void *arg)
 			break;
 		if (n > job->nr - at)
 			n = job->nr - at;
+		pulse_beat();
 		memset(job->out[at], 0, n * DIGEST_SIZE);
 		err = hash_chunk(job, buf, (job->first + at) * PAGE, (job->first + at + n) * PAGE);
 	}

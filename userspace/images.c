@@ -17,6 +17,7 @@
 #include "images_store.h"
 #include "origin.h"
 #include "parse.h"
+#include "pulse.h"
 
 /* --- opening images --------------------------------------------------------- */
 
@@ -187,6 +188,7 @@ static int one_file(int group, const char *file, void *arg)
 	struct stat st = { 0 };
 	int fd = -EINVAL, err = 0;
 
+	pulse_beat();
 	e.old = store_name(file, OLD_SUFFIX, e.name);
 	e.kept = e.old || store_name(file, KEPT_SUFFIX, e.name);
 	if (!e.kept && !store_name(file, LINK_SUFFIX, e.name))

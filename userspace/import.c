@@ -361,6 +361,9 @@ static void watch_fill(void *arg)
 
 	memset(&m->counters, 0, sizeof(m->counters));
 	state = counters_add(&m->counters, m->region);
+	/* a page comes only from what is frozen */
+	if (m->counters.push || m->counters.demand)
+		planner_due(&m->hold);
 	watchers_tell(&m->watchers, json_pack("{s:o}", "progress", counters_to_json(&m->counters)));
 	if (still_fills(state)) {
 		timer_set(&m->timer, PROGRESS_MS, watch_fill, m);

@@ -19,6 +19,7 @@
 
 #include "index.h"
 #include "index_format.h"
+#include "pulse.h"
 
 #define OPEN_MAX_INDEXES 64
 /* digests are uniform: it takes four or so; in a file where they are not, halving ends it */
@@ -192,9 +193,13 @@ int index_probe(const char *path, int fd)
 
 static bool order_in_range(const struct index *ix)
 {
-	for (uint64_t i = 0; i < ix->n; i++)
+	for (uint64_t i = 0; i < ix->n; i++) {
+		/* it may have to come from a slow disk */
+		if (!(i % 1024))
+			pulse_beat();
 		if (le32toh(ix->order[i]) >= ix->nr)
 			return false;
+	}
 	return true;
 }
 

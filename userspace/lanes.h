@@ -38,7 +38,7 @@ struct plink {
 	bool used;			/* it has had a lane, of this agent */
 	bool closing;			/* lost lanes are what we expect */
 	struct planner *planner;	/* of an export that is served over it */
-	unsigned int plans;		/* that were begun for that */
+	unsigned int plans, stalls;	/* that were begun for that, and stood still */
 
 	/* called whenever a lane comes up or is lost */
 	void (*changed)(struct plink *l, void *arg);

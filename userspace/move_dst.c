@@ -489,6 +489,7 @@ static void loaded_status(json_t *ret, const char *err, void *arg)
 		mdst_abort(m, "the VMM started the VM by itself");
 	} else {
 		m->loaded = true;
+		mdst_plan_loaded(m);
 		check_loaded(m);
 	}
 }

@@ -86,7 +86,7 @@ static void keep_now(struct msrc *m)
 
 	if (!m->planner && !plan_dial_goes_on(&m->dial)) {
 		make_job(m, &job);
-		m->planner = planner_send(-1, &job, true, plan_ended, m);
+		m->planner = planner_send(-1, &job, true, NULL, plan_ended, m);
 	}
 	if (m->planner)
 		planner_keep(m->planner);
@@ -120,7 +120,8 @@ static void plan_reached(int fd, void *arg)
 	struct plan_job job;
 
 	make_job(m, &job);
-	m->planner = planner_send(fd, &job, agent.keep_images, plan_ended, m);
+	m->planner = planner_send(fd, &job, agent.keep_images, &m->stalls, plan_ended,
+				  m);
 	if (!m->planner)
 		plan_dial_again(&m->dial);
 	else if (m->keep_due)
@@ -280,6 +281,11 @@ void mdst_plan_load(struct mdst *m)
 {
 	if (!m->plan.planner && !may_come(m))
 		mdst_plan_drop(m);
+}
+
+void mdst_plan_loaded(struct mdst *m)
+{
+	planner_due(&m->plan);
 }
 
 void mdst_plan_complete(struct mdst *m)

@@ -30,6 +30,7 @@ int mdst_plan_group(struct mdst *m, json_t *prepare);
 /* holds its regions if that is of use; mdst_prepared() follows, now or in a few seconds */
 void mdst_plan_prepare(struct mdst *m, json_t *prepare);
 void mdst_plan_load(struct mdst *m);	/* the source's VM has stopped */
+void mdst_plan_loaded(struct mdst *m);	/* its device state is here, so it is frozen there */
 void mdst_plan_complete(struct mdst *m);	/* all pages are there: no plan is begun any more */
 void mdst_plan_drop(struct mdst *m);
 

@@ -93,6 +93,7 @@ struct msrc {
 	bool plans;			/* the destination looks for what it has already */
 	struct plan_dial dial;		/* the plan's connection, as long as one is to be made */
 	struct planner *planner;
+	unsigned int stalls;		/* of its workers */
 	json_t *kept;			/* sums of images of the regions, for who has them now */
 	bool keep_due;			/* images are to be kept and are not yet */
 	bool keep_waits;		/* an image is written, then all is let go of */

@@ -81,9 +81,11 @@ static void make_room(struct plan_finder *f, uint64_t more)
 	while ((f->used + more) * 4 > f->room * 3)
 		f->room = f->room ? f->room * 2 : 1024;
 	f->slots = xcalloc(f->room, sizeof(*f->slots));
-	for (i = 0; i < room; i++)
+	for (i = 0; i < room; i++) {
+		pulse_beat();
 		if (old[i].file)
 			*slot_of(f, old[i].prefix) = old[i];
+	}
 	free(old);
 }
 
@@ -92,6 +94,7 @@ static void add_page(struct plan_finder *f, unsigned int file, uint64_t page,
 {
 	struct slot *slot;
 
+	pulse_beat();
 	if (!key_of(prefix) || page > UINT32_MAX)
 		return;
 	make_room(f, 1);
@@ -162,8 +165,10 @@ static void add_images(struct plan_finder *f)
 		return;
 	for (i = 0; i < n; i++) {
 		struct index *index;
-		int fd = images_open(&v[i], &index);
+		int fd;
 
+		pulse_beat();
+		fd = images_open(&v[i], &index);
 		if (fd < 0)
 			continue;
 		if (index)
@@ -306,6 +311,7 @@ digest_t *plan_file_digests(const struct plan_finder *f, const struct plan_place
 	for (uint64_t i = 0; d && i < count; i++) {
 		const uint8_t *one = index_digest(file->index, p->block + i);
 
+		pulse_beat();
 		if (!one) {
 			free(d);
 			return NULL;

@@ -8,6 +8,7 @@
 #include "index.h"
 #include "plan_wire.h"
 #include "planner.h"
+#include "pulse.h"
 
 /*
  * What plans of one job have done, kept for the one that comes when they broke off. Shared
@@ -34,6 +35,8 @@ struct plan_work {
 	int fd;				/* to the other worker, or -1 */
 	struct plan_seen *seen;		/* the destination's, */
 	bool again;			/* and what an earlier plan has written there */
+	bool refuse;			/* the source's: it only says that there will be no plan */
+	struct pulse *pulse;		/* signs of life for the agent */
 };
 
 int plan_send_main(int ctl, void *work);

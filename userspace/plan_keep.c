@@ -13,7 +13,8 @@
 #include "images.h"
 #include "plan_job.h"
 
-#define CHUNK	(256UL * TELEPAGE_PAGE_SIZE)
+#define CHUNK		(256UL * TELEPAGE_PAGE_SIZE)
+#define SUM_PIECE	16384UL		/* digests */
 
 /* runs of pages that are not zero */
 static int write_sparse(int fd, const uint8_t *buf, size_t len, off_t pos)
@@ -48,6 +49,7 @@ static int copy(int from, int to, uint64_t size)
 		else
 			err = write_sparse(to, buf, n, pos);
 		pos += want;
+		pulse_beat();
 	}
 	free(buf);
 	return err;
@@ -55,7 +57,19 @@ static int copy(int from, int to, uint64_t size)
 
 int plan_sum(const digest_t *digests, uint64_t nr, digest_t sum)
 {
-	return gnutls_hash_fast(GNUTLS_DIG_SHA256, digests, nr * sizeof(*digests), sum) ? -EIO : 0;
+	gnutls_hash_hd_t hash;
+	int err = gnutls_hash_init(&hash, GNUTLS_DIG_SHA256);
+	uint64_t at, n;
+
+	if (err)
+		return -EIO;
+	for (at = 0; at < nr && !err; at += n) {
+		n = nr - at < SUM_PIECE ? nr - at : SUM_PIECE;
+		err = gnutls_hash(hash, digests + at, n * sizeof(*digests));
+		pulse_beat();
+	}
+	gnutls_hash_deinit(hash, sum);
+	return err ? -EIO : 0;
 }
 
 int plan_keep(const struct plan_job *job, unsigned int region, digest_t *digests, digest_t sum)

@@ -93,6 +93,8 @@ static int look_for(struct receiver *v, const uint8_t *body, size_t len)
 		return -EPROTO;
 	prefix = bits + (h.count + 7) / 8;
 	for (i = 0; i < h.count; i++) {
+		/* each may be looked up in an index on a slow disk */
+		pulse_beat();
 		if (!(bits[i / 8] >> i % 8 & 1)) {
 			plan_finder_add(v->finder, h.region, h.first + i, zero);
 			v->zero++;
@@ -147,6 +149,7 @@ static int load(struct receiver *v, const struct found *q, size_t nr)
 	int fd = plan_file(v->finder, q->file), err = 0;
 	struct tp_extent *e;
 
+	pulse_beat();
 	if (v->over[q->region] || fd < 0)
 		return 0;
 	e = xcalloc(nr, sizeof(*e));
@@ -380,6 +383,7 @@ static int fence(struct receiver *v)
 	if (v->fenced)
 		return -EPROTO;
 	v->fenced = true;
+	pulse_idle(false);
 	for (unsigned int i = 0; i < v->job->nr && !err; i++) {
 		err = tp_plan_ready(v->nl, v->job->region[i].name);
 		/* not held: a plan before this one has said it */
@@ -440,6 +444,7 @@ static int converse(struct receiver *v)
 		case PLAN_LOOKED:
 			plan_finder_looked(v->finder);
 			v->looked_all = true;
+			pulse_idle(!v->fenced);
 			memcpy(v->looked, v->pages, sizeof(v->looked));
 			break;
 		case PLAN_KNOWN:
@@ -475,6 +480,7 @@ int plan_receive_main(int ctl, void *work)
 	uint64_t begun = now_ms();
 	int err = tp_nl_open(&v.nl);
 
+	pulse_use(w->pulse);
 	for (unsigned int i = 0; i < w->job.nr; i++)
 		v.pages[i] = w->job.region[i].pages;
 	v.queue = xcalloc(FOUND_MAX, sizeof(*v.queue));

@@ -80,6 +80,7 @@ static int dirty(struct sender *s, unsigned int i, uint8_t *bits, bool clear, ui
 			n = TELEPAGE_DIRTY_MAX;
 		err = tp_region_dirty(s->nl, s->job->region[i].name, p, n, clear, bits + p / 8);
 		*clears += clear;
+		pulse_beat();
 	}
 	return err;
 }
@@ -241,6 +242,15 @@ static bool next_piece(struct sender *s, uint64_t max, struct piece *p)
 	return false;
 }
 
+/* whoever is told to be slow has a word for the other side each second nevertheless */
+static void slow_down(struct sender *s)
+{
+	uint64_t max = agent.plan_rate / TELEPAGE_PAGE_SIZE;
+
+	if (agent.plan_rate && s->block > max)
+		s->block = max ? max : 1;
+}
+
 /* what our next turn names gets its digests, if that has nothing yet */
 static int hash_ahead(struct sender *s)
 {
@@ -264,6 +274,7 @@ static int hash_ahead(struct sender *s)
 		s->block *= 2;
 	else if (took > BLOCK_LONG_MS && took > s->turn_ms / 2 && s->block > BLOCK_MIN)
 		s->block /= 2;
+	slow_down(s);
 	return err;
 }
 
@@ -377,6 +388,7 @@ static int wait_for_fence(struct sender *s)
 		s->told = true;
 		worker_say(s->ctl, json_pack("{s:b}", "looked", 1));
 	}
+	pulse_beat();
 	if (poll(p, 2, LOOK_MS) < 0 && errno != EINTR)
 		return -errno;
 	/* it is our turn: what comes is the end, of it, or of our agent, which may come again */
@@ -565,7 +577,11 @@ int plan_send_main(int ctl, void *work)
 	uint64_t begun = now_ms();
 	int err = tp_nl_open(&s.nl), what;
 
+	pulse_use(w->pulse);
+	slow_down(&s);
 	plan_wire_init(&s.wire, w->fd);
+	if (!err && w->refuse)
+		err = -ECANCELED;
 	if (!err && w->fd >= 0)
 		err = begin(&s);
 	if (!err && w->fd >= 0)

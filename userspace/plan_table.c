@@ -124,8 +124,11 @@ void plan_table_wait(struct plan_table *t)
 	struct timespec step = { .tv_nsec = WAIT_STEP_MS * 1000000L };
 	uint64_t until = now_ms() + WAIT_MS;
 
-	while (flock(t->fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK && now_ms() < until)
+	while (flock(t->fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK && now_ms() < until) {
+		/* the other plan is watched by itself */
+		pulse_beat();
 		nanosleep(&step, NULL);
+	}
 	flock(t->fd, LOCK_UN);
 }
 

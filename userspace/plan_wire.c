@@ -10,6 +10,7 @@
 
 #include "loop.h"
 #include "plan_wire.h"
+#include "pulse.h"
 
 struct header {
 	uint8_t type, zero;
@@ -67,8 +68,11 @@ int plan_end_turn(struct plan_wire *w)
 
 	plan_put(w, PLAN_TURN, NULL, 0, NULL, 0);
 	while (done < w->out_len) {
-		ssize_t n = send(w->fd, w->out + done, w->out_len - done, MSG_NOSIGNAL);
+		ssize_t n;
 
+		pulse_is(PULSE_SENDS);
+		n = send(w->fd, w->out + done, w->out_len - done, MSG_NOSIGNAL);
+		pulse_is(PULSE_WORKS);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -85,8 +89,11 @@ static int get_all(struct plan_wire *w, void *buf, size_t len)
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = recv(w->fd, (char *)buf + done, len - done, 0);
+		ssize_t n;
 
+		pulse_is(PULSE_RECEIVES);
+		n = recv(w->fd, (char *)buf + done, len - done, 0);
+		pulse_is(PULSE_WORKS);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)

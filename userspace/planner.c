@@ -5,11 +5,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "plan_job.h"
 #include "worker.h"
+
+#define LOOK_MS		1000
+/* looks at a worker that find it as it was, and then it stands still: */
+#define STILL_LOOKS	10		/* when it could do something */
+#define PEER_LOOKS	15		/* when the other side should, whose agent sees it before us */
+#define KEEP_LOOKS	600		/* when an image is written: a disk may be long in that */
+#define STALLS_MAX	2		/* of a source's workers, then there will be no other */
 
 struct planner {
 	struct worker *worker;
@@ -18,8 +26,14 @@ struct planner {
 	bool plans;			/* else it only keeps images */
 	bool looked;			/* at all there is, until the fence */
 	bool keeps, told_to;		/* images; told now, or when the plan has ended */
+	unsigned int *stalls;		/* of those before, too */
 	int fd;				/* the worker's connection, to cut it; or -1 */
 	struct timer hurry;
+	struct pulse *pulse;
+	struct timer look;		/* at that */
+	uint32_t beats;			/* as they were at the last look, */
+	unsigned int still;		/* and at so many before, */
+	unsigned int patience;		/* with as much patience */
 	json_t *report;
 	planner_fn fn;
 	void *arg;
@@ -42,6 +56,8 @@ void plan_region(struct plan_job *job, const char *name, uint64_t bytes)
 static void planner_free(struct planner *p)
 {
 	timer_clear(&p->hurry);
+	timer_clear(&p->look);
+	pulse_free(p->pulse);
 	if (p->fd >= 0)
 		close(p->fd);
 	json_decref(p->report);
@@ -111,6 +127,89 @@ static void ended(struct worker *w, int status, void *arg)
 	over(p, NULL, p->plans && !p->report);
 }
 
+/* --- is it alive? ------------------------------------------------------------------- */
+
+/* The worker, which may wait for the other side for ever, takes it for a lost connection. */
+static void cut(void *arg)
+{
+	struct planner *p = arg;
+
+	if (p->fd >= 0)
+		shutdown(p->fd, SHUT_RDWR);
+}
+
+/* it waits for the other side, and not for what has come already */
+static bool waits(const struct planner *p)
+{
+	uint32_t state = atomic_load(&p->pulse->state);
+	struct pollfd ready = {
+		.fd = p->fd, .events = state == PULSE_SENDS ? POLLOUT : POLLIN,
+	};
+
+	return state != PULSE_WORKS && p->fd >= 0 && !poll(&ready, 1, 0);
+}
+
+/*
+ * How many looks it may stand still, 0: any number. A destination holds back what it waits for. A
+ * source holds back nothing: it waits, and a move that waits for it does not any more
+ * (planner_looked()).
+ */
+static unsigned int patience(const struct planner *p)
+{
+	if (p->report)
+		return p->told_to ? KEEP_LOOKS : 0;
+	if (!waits(p))
+		return STILL_LOOKS;
+	if (!p->hold || (atomic_load(&p->pulse->idle) && !p->hold->due))
+		return 0;
+	return PEER_LOOKS;
+}
+
+/*
+ * Nobody waits for its end: what it hangs in may keep it from that. A destination's plan is over
+ * then, for another worker would look at the same files; a source's has none to look at.
+ */
+static void stalled(struct planner *p)
+{
+	bool again = !p->hold && p->plans && !p->report;
+
+	if (waits(p))
+		note("plan of %s: the other side says nothing for %u s: given up",
+		     p->job.region[0].name, p->still * LOOK_MS / 1000);
+	else
+		note("plan of %s: its worker stands still for %u s, and is killed",
+		     p->job.region[0].name, p->still * LOOK_MS / 1000);
+	if (again && p->stalls)
+		++*p->stalls;
+	cut(p);
+	worker_kill(p->worker);
+	over(p, NULL, again);
+}
+
+/* Looks are counted and not seconds: we may have stood still together with it. */
+static void look(void *arg)
+{
+	struct planner *p = arg;
+	uint32_t beats = atomic_load(&p->pulse->beats);
+	unsigned int max = patience(p);
+
+	/* what it has waited for, maybe for days, may have come just now */
+	p->still = beats == p->beats && max == p->patience ? p->still + 1 : 0;
+	p->beats = beats;
+	p->patience = max;
+	if (max && p->still >= max)
+		stalled(p);
+	else
+		timer_set(&p->look, LOOK_MS, look, p);
+}
+
+void planner_due(struct plan_hold *h)
+{
+	h->due = true;
+}
+
+/* ------------------------------------------------------------------------------------ */
+
 static const struct worker_ops send_ops = {
 	.name = "telepage-plan", .main = plan_send_main, .line = line, .ended = ended,
 };
@@ -120,7 +219,7 @@ static const struct worker_ops receive_ops = {
 };
 
 static struct planner *start(int fd, const struct plan_job *job, struct plan_hold *hold,
-			     bool keeps, planner_fn fn, void *arg)
+			     bool keeps, unsigned int *stalls, planner_fn fn, void *arg)
 {
 	struct plan_work work = { .job = *job, .fd = fd };
 	struct planner *p = xcalloc(1, sizeof(*p));
@@ -131,6 +230,10 @@ static struct planner *start(int fd, const struct plan_job *job, struct plan_hol
 		work.seen = hold->seen;
 		work.again = hold->begun++;
 	}
+	p->pulse = pulse_new();
+	work.pulse = p->pulse;
+	work.refuse = fd >= 0 && stalls && *stalls >= STALLS_MAX;
+	p->stalls = stalls;
 	p->job = *job;
 	p->hold = hold;
 	p->plans = fd >= 0;
@@ -138,8 +241,11 @@ static struct planner *start(int fd, const struct plan_job *job, struct plan_hol
 	p->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	p->fn = fn;
 	p->arg = arg;
-	p->worker = worker_start(hold ? &receive_ops : &send_ops, &work, fd, p);
-	if (!p->worker)
+	if (p->pulse)
+		p->worker = worker_start(hold ? &receive_ops : &send_ops, &work, fd, p);
+	if (p->worker)
+		timer_set(&p->look, LOOK_MS, look, p);
+	else
 		note("plan of %s: no worker: %s", job->region[0].name, strerror(errno));
 	if (fd >= 0)
 		close(fd);
@@ -151,14 +257,14 @@ static struct planner *start(int fd, const struct plan_job *job, struct plan_hol
 
 bool planner_receive(struct plan_hold *h, int fd, planner_fn fn, void *arg)
 {
-	h->planner = start(fd, &h->job, h, false, fn, arg);
+	h->planner = start(fd, &h->job, h, false, NULL, fn, arg);
 	return h->planner;
 }
 
-struct planner *planner_send(int fd, const struct plan_job *job, bool keeps, planner_fn fn,
-			     void *arg)
+struct planner *planner_send(int fd, const struct plan_job *job, bool keeps,
+			     unsigned int *stalls, planner_fn fn, void *arg)
 {
-	return start(fd, job, NULL, keeps, fn, arg);
+	return start(fd, job, NULL, keeps, stalls, fn, arg);
 }
 
 const char *planner_refuses(struct planner *p, unsigned int begun)
@@ -182,7 +288,7 @@ bool planner_accept(int fd, const char *refusal)
 
 bool planner_looked(const struct planner *p)
 {
-	return !p || p->looked || p->report;
+	return !p || p->looked || p->report || p->still >= PEER_LOOKS;
 }
 
 void planner_frozen(struct planner *p)
@@ -198,15 +304,6 @@ void planner_keep(struct planner *p)
 	p->told_to = true;
 	if (p->report)
 		worker_tell(p->worker, 'K');
-}
-
-/* The worker, which may wait for the other side for ever, takes it for a lost connection. */
-static void cut(void *arg)
-{
-	struct planner *p = arg;
-
-	if (p->fd >= 0)
-		shutdown(p->fd, SHUT_RDWR);
 }
 
 void planner_hurry(struct planner *p, unsigned int ms)

@@ -37,7 +37,8 @@ void plan_region(struct plan_job *job, const char *name, uint64_t bytes);
 
 /*
  * @report: what came of it, borrowed; NULL: it came to nothing. @broken: its connection
- * was lost or its worker died, so another one may come to its end. The planner is gone then.
+ * was lost or its worker died, so another one may come to its end. The planner is gone then. One
+ * whose worker stands still is ended, see plan.md.
  */
 typedef void (*planner_fn)(json_t *report, bool broken, void *arg);
 
@@ -53,6 +54,7 @@ struct plan_hold {
 	unsigned int begun;		/* plans */
 	struct plan_seen *seen;		/* what they have done so far */
 	struct planner *planner;	/* the one that goes on */
+	bool due;			/* the source is frozen: it has something to say */
 	struct worker *look;		/* is there anything to be found? */
 	struct timer late;
 	void (*fn)(void *arg);
@@ -70,22 +72,32 @@ void planner_hold(struct plan_hold *h, void (*fn)(void *arg), void *arg);
  */
 void planner_let_go(struct plan_hold *h);
 
+/*
+ * The source is known to be frozen. Until then it may be silent for any time when all of its
+ * pages were looked for. Said again and again is fine.
+ */
+void planner_due(struct plan_hold *h);
+
 /* takes over @fd; false: no worker could be started, which was told */
 bool planner_receive(struct plan_hold *h, int fd, planner_fn fn, void *arg);
 /*
  * The other side; NULL: as above. With @keeps it stays after its plan, of which @fn is not
  * told unless it is @broken, until planner_keep() or planner_end(). @fd -1: no plan is made,
- * it is there to keep images.
+ * it is there to keep images. @stalls: those of its workers that stood still, 0 at first; after
+ * two the next one only says that there will be no plan. NULL with @fd -1.
  */
-struct planner *planner_send(int fd, const struct plan_job *job, bool keeps, planner_fn fn,
-			     void *arg);
+struct planner *planner_send(int fd, const struct plan_job *job, bool keeps,
+			     unsigned int *stalls, planner_fn fn, void *arg);
 /*
  * The side that has not connected: NULL, or why @fd gets no plan. @p, which may be NULL, is the
  * one before, which is killed then, and its callback comes when it is dead.
  */
 const char *planner_refuses(struct planner *p, unsigned int begun);
 bool planner_accept(int fd, const char *refusal);	/* NULL: welcome; false: @fd is closed */
-/* has it looked at all pages, but for what is written to since? NULL: yes */
+/*
+ * has it looked at all pages, but for what is written to since? NULL: yes, and so is one that waits
+ * for a word from the other side for long: that says no more of what it wants
+ */
 bool planner_looked(const struct planner *p);
 void planner_frozen(struct planner *p);	/* its regions were frozen just now; NULL is fine */
 /* images of the regions are written now, or when the plan has ended; then @fn is called */

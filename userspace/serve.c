@@ -70,7 +70,7 @@ void serve_accept_plan(int fd, struct plink *l)
 	l->plans++;
 	plan_group(&job, NULL, r.name);
 	plan_region(&job, r.name, r.size);
-	l->planner = planner_send(fd, &job, false, plan_ended, l);
+	l->planner = planner_send(fd, &job, false, &l->stalls, plan_ended, l);
 }
 
 static void drop_link(struct plink *l, const char *why)

@@ -504,6 +504,14 @@ t_plan_mute() { # all is there, and the plan's other side says nothing: the imag
 	check "nothing is left: $(left a)" wait_for is_left a "- 0 0 0"
 }
 
+t_plan_mute_live() { # nor does the VM wait for it for ever before it moves (15 s)
+	world || return 1
+	touch "$P/complete"
+	echo '{"token":"cccccccccccccccccccccccccccccccc","regions":["vm0"],"plan":true,"live":true}' >"$P/refuse.prepare"
+	move vm0 a "$PORT_B" --mode hybrid && sees peer released &&
+	check "nothing is left: $(left a)" wait_for is_left a "- 0 0 0"
+}
+
 t_long_vm_dir() { # a path that does not fit is refused, not cut
 	world || return 1
 	long=$W/$(printf '%0240d' 0)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Plans whose workers die and whose connections break: they are begun anew, and what need not
-# cross the link is found still. That a plan came to its end is what its last report says,
+# cross the link is found still. Those whose workers stand still end: nothing waits for them. That a plan came to its end is what its last report says,
 # and "ready" of a region that its files are used.
 #
 # shellcheck disable=SC2317	# the tests are called by name
@@ -10,14 +10,16 @@ set -u
 
 # shellcheck source=selftests/unit/agent_lib.sh
 . "$(dirname "$0")/agent_lib.sh"
-QUICK=image_hangs,worker_here,peer_closes,move_runs
+QUICK=image_hangs,still_here,worker_here,peer_closes,move_runs
 touch "$W/plans"
 
 # b takes what a has, and is looking for it
-import_begins() { # [SOURCE'S-PORT]
-	agent a "$PORT_A" && agent b "$PORT_B" || return 1
-	tp a create r 4M >/dev/null && head -c 4M /dev/urandom >"$RAM/a/r" && tp a export r || return 1
-	tp b import r --from "127.0.0.1:${1:-$PORT_A}" --group g --socket "$W/b.sock" 2>"$W/move.err"
+import_begins() { # [SOURCE'S-PORT [SIZE [options of a]]]
+	from=${1:-$PORT_A} size=${2:-4M}
+	shift $(($# > 2 ? 2 : $#))
+	agent a "$PORT_A" "$@" && agent b "$PORT_B" || return 1
+	tp a create r "$size" >/dev/null && head -c "$size" /dev/urandom >"$RAM/a/r" && tp a export r || return 1
+	tp b import r --from "127.0.0.1:$from" --group g --socket "$W/b.sock" 2>"$W/move.err"
 }
 
 worker_of() { # host: its pid
@@ -56,6 +58,14 @@ imported() {
 	check "b: no link is left" wait_for is_left b "r 0 0 0"
 }
 
+worker_stops() { # host: it stands still, and does not die
+	check "$1 plans" wait_for worker_of "$1" >/dev/null && kill -STOP "$(worker_of "$1")"
+}
+
+stands_still() { # host: this was seen
+	says "$W/$1.log" "plan of .*: its worker stands still for .* s, and is killed"
+}
+
 # an image that b has of its earlier stay, on a disk that does not answer
 hung_image() { # group name
 	mkdir -p "$W/images-b/$1" && echo image >"$W/images-b/$1/$2.mem" && touch "$W/hang.b"
@@ -78,6 +88,50 @@ t_image_hangs() { # an agent does not wait for a disk that does not answer
 t_worker_here() { # an import's worker dies, long before the source is frozen
 	import_begins && worker_dies b || return 1
 	tp a freeze r && imported && check "its files are used" is b r ready True
+}
+
+t_still_here() { # an import's worker stands still: what it held back comes without a plan
+	import_begins && worker_stops b || return 1
+	tp a freeze r && imported && stands_still b &&
+	check "it was let go of" is b r let_go True && check "its worker is gone" not worker_of b
+}
+
+t_still_there() { # the source's does: it is begun anew
+	import_begins "$PORT_A" 4M --plan-rate 1M && worker_stops a || return 1
+	tp a freeze r && imported && stands_still a && check "its files are used" is b r ready True &&
+	check "the plan came to its end" ended_well source a
+}
+
+t_still_again() { # and each that comes: not for ever
+	import_begins "$PORT_A" 4M --plan-rate 1M && worker_stops a || return 1
+	was=$(worker_of a)
+	tp a freeze r
+	check "another comes" wait_for another a "$was" && kill -STOP "$(worker_of a)" || return 1
+	imported && check "two stood still" test "$(grep -c "stands still" "$W/a.log")" = 2 &&
+	says "$W/b.log" '"side":"destination","error":"Operation canceled"' &&
+	check "nobody is tried a fourth time" test "$(grep -c '"side":"destination"' "$W/b.log")" = 3
+}
+
+t_still_image() { # a worker waits for a disk that does not answer
+	hung_image g x && import_begins && check "b waits for the image" wait_for test -e "$W/hung.b" || return 1
+	tp a freeze r && imported && stands_still b
+}
+
+t_silent_there() { # nobody at the source says anything, and nobody there sees it
+	import_begins "$PORT_A" 4M --plan-rate 1M && worker_stops a || return 1
+	# shellcheck disable=SC2154	# it is set by agent()
+	kill -STOP "$pid_a"
+	tp a freeze r
+	check "it is complete" wait_for is b r state 0
+	ret=$?
+	kill -CONT "$pid_a"
+	[ "$ret" = 0 ] && says "$W/b.log" "plan of r: the other side says nothing for .* s: given up" && imported
+}
+
+t_slow() { # who is told to be slow does not stand still
+	import_begins "$PORT_A" 2M --plan-rate 64K && tp a freeze r && imported &&
+	check "nobody was killed" not grep -hE "stands still|says nothing|begun anew" "$W/a.log" "$W/b.log" &&
+	check "the plan came to its end" ended_well source a && check "its files are used" is b r ready True
 }
 
 t_worker_there() { # the source's does
@@ -165,6 +219,21 @@ t_move_runs() { # when it runs at the destination already
 	worker_dies b && check "not all is there" is b vm0 state 1 || return 1
 	moved && check "its files are used" is b vm0 ready True &&
 	check "the plan came to its end" ended_well source a
+}
+
+t_move_still() { # a worker stands still: the VM runs there, and its pages come without a plan
+	can_move || return 0
+	slow || return 1
+	move vm0 a "$PORT_B" --no-wait || return 1
+	worker_stops b && check "not all is there" is b vm0 state 1 || return 1
+	moved && stands_still b && check "it was let go of" is b vm0 let_go True
+}
+
+t_move_still_there() { # the source's does
+	can_move || return 0
+	slow || return 1
+	move vm0 a "$PORT_B" --no-wait || return 1
+	worker_stops a && moved && stands_still a && check "its files are used" is b vm0 ready True
 }
 
 t_move_first() { # what the VM uses last is read first, if a file there has it
