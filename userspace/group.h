@@ -32,6 +32,12 @@ void group_set(char group[GROUP_LEN], const char *name, const char *own);
 const char *group_name(const char *group);
 const char *group_own(const char *group);
 
+/*
+ * The first line of the file @path; 0, or @name is "": a negative errno, -EINVAL: that is no name
+ * of a group.
+ */
+int group_read(const char *path, char name[TELEPAGE_NAME_MAX + 1]);
+
 const char *group_text(char buf[GROUP_TEXT_LEN], const char *group);
 
 #endif /* TELEPAGE_GROUP_H */

@@ -303,6 +303,7 @@ static void opened(json_t *msg, const char *err, void *arg)
 		return;
 	}
 	plan_region(&m->hold.job, m->region, size);
+	planner_came(&m->hold.job);
 	if (json_is_true(json_object_get(msg, "plan")))
 		planner_hold(&m->hold, begin_lanes, m);
 	else

@@ -17,19 +17,12 @@
 /* the first line of the file @path; "": there is none, or it names no group */
 static void group_in(const char *path, char group[TELEPAGE_NAME_MAX + 1])
 {
-	char *text = file_read(path, 4096);
+	int err = group_read(path, group);
 
-	*group = 0;
-	if (text) {
-		text[strcspn(text, "\n")] = 0;
-		if (name_ok(text))
-			snprintf(group, TELEPAGE_NAME_MAX + 1, "%s", text);
-		else
-			note("%s is not the name of a group, and not used", path);
-	} else if (errno != ENOENT) {
-		note("%s is not used: %s", path, strerror(errno));
-	}
-	free(text);
+	if (err == -EINVAL)
+		note("%s is not the name of a group, and not used", path);
+	else if (err && err != -ENOENT)
+		note("%s is not used: %s", path, strerror(-err));
 }
 
 /* the file `group` in the VM's directory, beside `args`; to be freed */

@@ -11,12 +11,15 @@
 #include "images.h"
 #include "plan_job.h"
 
+#define WAIT_MS		30000		/* for another plan's first pass */
+
 struct file {
 	enum plan_kind kind;
 	int fd;
 	char name[TELEPAGE_NAME_MAX + 1];
 	struct index *index;		/* of an image */
 	struct plan_table *table;	/* of a region: one here, or one of the job */
+	bool local;			/* a region that was here before there was a plan */
 };
 
 /* a page of a region; @file + 1, so that 0 is an empty place */
@@ -114,6 +117,21 @@ static bool is_own(const struct plan_finder *f, const char *region)
 	return false;
 }
 
+static struct file *add_pages(struct plan_finder *f, const char *region, struct plan_table *t)
+{
+	struct file *file = add_file(f, PLAN_SHARED, -1, region);
+
+	file->table = t;
+	for (uint64_t p = 0; p < plan_table_pages(t); p++)
+		add_page(f, f->nr - 1, p, plan_table_prefixes(t)[p]);
+	return file;
+}
+
+static void add_local(const char *region, struct plan_table *t, void *arg)
+{
+	add_pages(arg, region, t)->local = true;
+}
+
 static void add_table(const char *region, void *arg)
 {
 	struct plan_finder *f = arg;
@@ -124,10 +142,8 @@ static void add_table(const char *region, void *arg)
 	t = plan_table_open(f->nl, region, f->job->group, f->oldest);
 	if (!t)
 		return;
-	add_file(f, PLAN_SHARED, -1, region)->table = t;
-	plan_table_wait(t);
-	for (uint64_t p = 0; p < plan_table_pages(t); p++)
-		add_page(f, f->nr - 1, p, plan_table_prefixes(t)[p]);
+	plan_table_wait(t, WAIT_MS);
+	add_pages(f, region, t);
 }
 
 static void add_own(struct plan_finder *f)
@@ -136,12 +152,13 @@ static void add_own(struct plan_finder *f)
 	for (unsigned int i = 0; i < f->job->nr; i++) {
 		const char *name = f->job->region[i].name;
 		struct file *file = add_file(f, PLAN_SHARED, -1, name);
+		struct tp_region r;
 
 		f->own[i] = f->nr - 1;
 		if (!f->job->alone)
 			file->table = plan_table_make(f->nl, name, f->job->group);
-		if (file->table && plan_table_id(file->table) < f->oldest)
-			f->oldest = plan_table_id(file->table);
+		if (!tp_region_get(f->nl, name, &r) && r.id < f->oldest)
+			f->oldest = r.id;
 	}
 }
 
@@ -189,6 +206,8 @@ struct plan_finder *plan_finder_new(const struct plan_job *job, struct tp_nl *nl
 	add_own(f);
 	add_images(f);
 	plan_table_each(nl, add_table, f);
+	if (job->common)
+		plan_local_each(nl, job->group, f->oldest, add_local, f);
 	return f;
 }
 
@@ -285,14 +304,21 @@ digest_t *plan_find_kept(const struct plan_finder *f, uint64_t pages, const dige
 	return NULL;
 }
 
+/* A region that was opened before it imports cannot import any more. */
+static bool may_open(const struct file *one, const struct tp_region *r)
+{
+	if (one->local)
+		return r->id == plan_table_id(one->table) && plan_local_usable(r);
+	return r->importing;
+}
+
 int plan_file(struct plan_finder *f, unsigned int file)
 {
 	struct file *one = &f->file[file];
 	struct tp_region r;
 
-	/* A region that was opened before it imports cannot import any more. */
 	if (one->fd < 0 && one->kind == PLAN_SHARED &&
-	    !tp_region_get(f->nl, one->name, &r) && r.importing)
+	    !tp_region_get(f->nl, one->name, &r) && may_open(one, &r))
 		one->fd = region_open(one->name);
 	return one->fd;
 }

@@ -88,12 +88,31 @@ struct plan_table *plan_table_open(struct tp_nl *nl, const char *region, const c
 /* calls @fn for each region that has a table; those of regions that have gone are removed */
 void plan_table_each(struct tp_nl *nl, void (*fn)(const char *region, void *arg), void *arg);
 uint32_t plan_table_id(const struct plan_table *t);
-/* waits until its maker has looked at all pages, or has died */
-void plan_table_wait(struct plan_table *t);
+/* waits until its maker has looked at all pages, has died, or so long */
+void plan_table_wait(struct plan_table *t, unsigned int ms);
 void plan_table_looked(struct plan_table *t);
+/* says whose group @region is, which imports, and nothing of its content */
+void plan_table_mark(struct tp_nl *nl, const char *region, const char *group);
+/*
+ * That of @r, which was here already. @mine: nobody else makes it, so the caller does, from
+ * plan_table_filled() on, until plan_table_looked(). NULL: who brought the region said whose it is,
+ * or it cannot be made.
+ */
+struct plan_table *plan_table_local(const struct tp_region *r, const char *group, bool *mine);
+#define PLAN_TABLE_CHUNK	16U	/* pages, that are noted at once */
+uint64_t plan_table_filled(const struct plan_table *t);
+void plan_table_fill(struct plan_table *t, uint64_t pages);	/* those before are in */
 void plan_table_close(struct plan_table *t);
 uint64_t plan_table_pages(const struct plan_table *t);
 uint8_t (*plan_table_prefixes(struct plan_table *t))[PLAN_PREFIX];
+
+/* --- plan_local.c: regions of the group that did not come by a plan ---------------- */
+
+/* is all of it here, and has it been used? One that is to import must not be opened before */
+bool plan_local_usable(const struct tp_region *r);
+/* calls @fn with the table of each that is older than @id, which is @fn's then; newest first */
+void plan_local_each(struct tp_nl *nl, const char *group, uint32_t id,
+		     void (*fn)(const char *region, struct plan_table *t, void *arg), void *arg);
 
 /* --- plan_keep.c ----------------------------------------------------------------- */
 

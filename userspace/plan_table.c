@@ -4,7 +4,8 @@
  *
  * A file per region in the agent's state directory, mapped by those who use it. Whoever
  * writes one has it locked until all pages are in, so that a plan which begins meanwhile
- * can wait for what it may find there.
+ * can wait for what it may find there. One of a region that has not come by a plan is made when
+ * a plan looks for what it has (plan_local.c).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,7 +20,8 @@
 #include "plan_job.h"
 
 #define MAGIC		"TPPLAN2"	/* 1: a group and a VM of its name were the same */
-#define WAIT_MS		30000		/* for another plan's first pass */
+#define MAGIC_LOCAL	"TPLOCAL"	/* of what was here already */
+#define LOCAL_S		3600		/* so long after it was made that is what the region has */
 #define WAIT_STEP_MS	20
 
 struct head {
@@ -27,7 +29,7 @@ struct head {
 	char group[GROUP_LEN];
 	uint64_t pages;
 	uint32_t id;			/* of the region that has this name and content */
-	uint32_t zero;
+	uint32_t looked;		/* MAGIC_LOCAL: chunks of pages that are in */
 };
 
 struct plan_table {
@@ -61,29 +63,31 @@ static struct plan_table *map(int fd, uint64_t pages, bool write)
 	return NULL;
 }
 
-struct plan_table *plan_table_make(struct tp_nl *nl, const char *region, const char *group)
+/* an empty file in the place of what is there; who has that open keeps it */
+static int new_file(const char *region)
 {
 	char *path = path_of(region), *dir = xasprintf("%s/plan", agent.state);
-	struct plan_table *t = NULL;
-	struct tp_region r;
-	uint64_t pages;
 	int fd;
 
 	mkdir(dir, 0700);
 	free(dir);
-	/* who has an older one open keeps that */
 	unlink(path);
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	free(path);
+	return fd;
+}
+
+static struct plan_table *make(const struct tp_region *r, const char *group,
+			       const char magic[sizeof(MAGIC)])
+{
+	uint64_t pages = r->size / TELEPAGE_PAGE_SIZE;
+	int fd = new_file(r->name);
+	struct plan_table *t;
+
 	if (fd < 0)
 		return NULL;
-	if (tp_region_get(nl, region, &r) || flock(fd, LOCK_EX | LOCK_NB)) {
-		close(fd);
-		return NULL;
-	}
-	pages = r.size / TELEPAGE_PAGE_SIZE;
 	/* all of it is there before it is mapped: a full disk must not be our end */
-	if (posix_fallocate(fd, 0, len_of(pages))) {
+	if (flock(fd, LOCK_EX | LOCK_NB) || posix_fallocate(fd, 0, len_of(pages))) {
 		close(fd);
 		return NULL;
 	}
@@ -92,9 +96,82 @@ struct plan_table *plan_table_make(struct tp_nl *nl, const char *region, const c
 		return NULL;
 	copy_str(t->head->group, group);
 	t->head->pages = pages;
-	t->head->id = r.id;
-	memcpy(t->head->magic, MAGIC, sizeof(MAGIC));
+	t->head->id = r->id;
+	memcpy(t->head->magic, magic, sizeof(t->head->magic));
 	return t;
+}
+
+struct plan_table *plan_table_make(struct tp_nl *nl, const char *region, const char *group)
+{
+	struct tp_region r;
+
+	return tp_region_get(nl, region, &r) ? NULL : make(&r, group, MAGIC);
+}
+
+void plan_table_mark(struct tp_nl *nl, const char *region, const char *group)
+{
+	struct head h = { .magic = MAGIC };
+	struct tp_region r;
+	int fd;
+
+	if (tp_region_get(nl, region, &r))
+		return;
+	copy_str(h.group, group);
+	h.pages = r.size / TELEPAGE_PAGE_SIZE;
+	h.id = r.id;
+	fd = new_file(region);
+	/* half of one is none, and says as little of the content */
+	if (fd < 0 || write(fd, &h, sizeof(h)) != sizeof(h))
+		note("region %s: its group is not noted: %s", region, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool is_as_it_is(int fd, const struct head *h, const struct tp_region *r)
+{
+	time_t now = time(NULL);
+	struct stat st;
+
+	return h->pages == r->size / TELEPAGE_PAGE_SIZE && !fstat(fd, &st) &&
+	       (uint64_t)st.st_size == len_of(h->pages) && st.st_mtime <= now &&
+	       now - st.st_mtime < LOCAL_S;
+}
+
+struct plan_table *plan_table_local(const struct tp_region *r, const char *group, bool *mine)
+{
+	char *path = path_of(r->name);
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct head h = { 0 };
+
+	free(path);
+	*mine = true;
+	if (fd < 0)
+		return make(r, group, MAGIC_LOCAL);
+	if (pread(fd, &h, sizeof(h), 0) != sizeof(h))
+		h.id = 0;
+	if (h.id == r->id && !memcmp(h.magic, MAGIC, sizeof(MAGIC))) {
+		close(fd);
+		return NULL;
+	}
+	if (h.id == r->id && !memcmp(h.magic, MAGIC_LOCAL, sizeof(MAGIC_LOCAL)) &&
+	    !strncmp(h.group, group, sizeof(h.group)) && is_as_it_is(fd, &h, r)) {
+		*mine = !flock(fd, LOCK_EX | LOCK_NB);
+		return map(fd, h.pages, true);
+	}
+	close(fd);
+	return make(r, group, MAGIC_LOCAL);
+}
+
+uint64_t plan_table_filled(const struct plan_table *t)
+{
+	uint64_t pages = (uint64_t)t->head->looked * PLAN_TABLE_CHUNK;
+
+	return pages < plan_table_pages(t) ? pages : plan_table_pages(t);
+}
+
+void plan_table_fill(struct plan_table *t, uint64_t pages)
+{
+	t->head->looked = (pages + PLAN_TABLE_CHUNK - 1) / PLAN_TABLE_CHUNK;
 }
 
 struct plan_table *plan_table_open(struct tp_nl *nl, const char *region, const char *group,
@@ -119,10 +196,10 @@ struct plan_table *plan_table_open(struct tp_nl *nl, const char *region, const c
 	return NULL;
 }
 
-void plan_table_wait(struct plan_table *t)
+void plan_table_wait(struct plan_table *t, unsigned int ms)
 {
 	struct timespec step = { .tv_nsec = WAIT_STEP_MS * 1000000L };
-	uint64_t until = now_ms() + WAIT_MS;
+	uint64_t until = now_ms() + ms;
 
 	while (flock(t->fd, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK && now_ms() < until) {
 		/* the other plan is watched by itself */

@@ -316,6 +316,12 @@ void planner_hurry(struct planner *p, unsigned int ms)
 
 static const char *const notes[] = { "plan", "kept" };
 
+void planner_came(const struct plan_job *job)
+{
+	for (unsigned int i = 0; i < job->nr; i++)
+		plan_table_mark(agent.nl, job->region[i].name, job->group);
+}
+
 void planner_forget(const char *name)
 {
 	struct tp_region r;

@@ -5,6 +5,7 @@
  * plan_hold.c has regions wait for a plan, planner.c starts the workers, plan_again.c those
  * that come after one that broke off; plan_send.c and plan_receive.c are what they do,
  * plan_wire.c how they talk, plan_find.c where pages are, plan_table.c what regions have,
+ * plan_local.c that of those that no plan brought,
  * plan_keep.c images that stay when a VM leaves.
  */
 #ifndef TELEPAGE_PLANNER_H
@@ -107,6 +108,8 @@ void planner_hurry(struct planner *p, unsigned int ms);
 /* region @name came from where its image was kept, by this sum in hex (else NULL or null) */
 void planner_remember(const char *name, json_t *sum);
 void planner_end(struct planner *p);	/* without its callback; NULL is fine */
+/* the job's regions, which import, are of its group, whatever a VM of such a name says */
+void planner_came(const struct plan_job *job);
 /* what region @name came with, and whose it was, means nothing any more once the region is gone */
 void planner_forget(const char *name);
 void planner_forget_gone(void);		/* the same of all that there ever were */

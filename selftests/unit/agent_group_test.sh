@@ -9,7 +9,7 @@ set -u
 
 # shellcheck source=selftests/unit/agent_lib.sh
 . "$(dirname "$0")/agent_lib.sh"
-QUICK=import,noted,asked,asks,kept,kept_later,goes_along
+QUICK=import,local,noted,asked,asks,kept,kept_later,goes_along
 
 touch "$W/plans"
 Q=$W/qmp P=$W/peer
@@ -37,11 +37,12 @@ found() { # something|nothing|unplanned: what the last plan of b has
 takes() { # something|nothing|unplanned [GROUP]: that an import of r finds here
 	: >"$W/b.log"
 	tp b import r --from "127.0.0.1:$PORT_A" ${2:+--group "$2"} --wait --socket "$W/b.sock" 2>"$W/move.err" &&
-	check "it is right" cmp "$RAM/a/r" "$RAM/b/r" && wait_for is_left b "r 0 0 0" &&
+	check "it is right" cmp "$RAM/a/r" "$RAM/b/r" && wait_for is_left b "${OTHERS:-}r 0 0 0" &&
 	check "found: $1" found "$1" && tp b delete r
 }
 
 t_import() { # what has no group and what is in one of its name have nothing in common
+	OTHERS=
 	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
 	tp a freeze r && tp a export r && image .r || return 1
 	check "its own" takes something && check "not of a group of its name" takes nothing r &&
@@ -52,11 +53,37 @@ t_import() { # what has no group and what is in one of its name have nothing in 
 	check "with or without a group" takes unplanned
 }
 
+local_vm() { # [GROUP]: VM old of b, which no plan has brought
+	tp b create old 1M >/dev/null && content "$RAM/b/old" && local_group "$@"
+}
+
+local_group() { # [GROUP]
+	mkdir -p "$W/vm-b/old" && rm -f "$W/vm-b/old/group" || return 1
+	[ $# = 0 ] || echo "$1" >"$W/vm-b/old/group"
+}
+
+t_local() { # a VM that is here without a plan has pages of its group, and of nobody else
+	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
+	tp a freeze r && tp a export r || return 1
+	OTHERS=old,
+	local_vm g && check "of its group" takes something g && check "a second time, too" takes something g &&
+	check "not of another" takes nothing h && local_group h && check "it is of another now" takes something h &&
+	check "not of that before" takes nothing g && local_group && check "it has none now" takes nothing h &&
+	check "nor without a group" takes unplanned && local_group g && check "once more" takes something g || return 1
+	: >"$RAM/b/old" && truncate -s 1M "$RAM/b/old" && rm "$W/st-b/plan/old" &&
+	check "it has other pages" takes nothing g && tp b delete old || return 1
+	tp b create r 1M >/dev/null && local_vm g && check "it is younger" takes nothing g && tp b delete old || return 1
+	tp a create old 1M >/dev/null && content "$RAM/a/old" && tp a freeze old && tp a export old &&
+	tp b import old --from "127.0.0.1:$PORT_A" --wait --socket "$W/b.sock" 2>"$W/move.err" &&
+	check "it was imported for nobody, and no VM's" takes nothing g
+}
+
 nothing_noted() { # of regions that came here
 	[ -z "$(find "$W/st-b/plan" "$W/st-b/kept" -type f 2>/dev/null)" ]
 }
 
 t_noted() { # what a region came with, and its group, goes with it
+	OTHERS=
 	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
 	tp a freeze r && tp a export r && takes nothing g || return 1
 	check "nothing of it is left" wait_for nothing_noted || return 1

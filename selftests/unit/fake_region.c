@@ -146,6 +146,7 @@ static void region_out(const char *name, json_t *r, struct tp_region *out)
 	memset(out, 0, sizeof(*out));
 	snprintf(out->name, sizeof(out->name), "%s", name);
 	out->size = num(r, "size");
+	out->id = num(r, "id");
 	out->state = num(r, "state");
 	out->frozen = json_is_true(json_object_get(r, "frozen"));
 	out->absent = num(r, "absent");
@@ -182,7 +183,8 @@ int tp_region_new(struct tp_nl *nl, const char *name, uint64_t size, uint32_t mo
 	if (fd < 0 || ftruncate(fd, size))
 		return save(-errno);
 	close(fd);
-	r = json_pack("{s:I}", "size", (json_int_t)size);
+	set(h, "last_region", num(h, "last_region") + 1);
+	r = json_pack("{s:I, s:I}", "size", (json_int_t)size, "id", num(h, "last_region"));
 	json_object_set_new(sub(h, "regions"), name, r);
 	if (out)
 		region_out(name, r, out);
