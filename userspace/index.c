@@ -21,7 +21,6 @@
 #include "index_format.h"
 #include "pulse.h"
 
-#define OPEN_MAX_INDEXES 64
 /* digests are uniform: it takes four or so; in a file where they are not, halving ends it */
 #define GUESSES		8
 
@@ -42,7 +41,7 @@ struct index {
  */
 static struct {
 	_Atomic uintptr_t start, end;
-} slots[OPEN_MAX_INDEXES];
+} slots[INDEX_OPEN_MAX];
 
 static struct sigaction before;
 
@@ -52,7 +51,7 @@ static void lost_page(int sig, siginfo_t *si, void *ctx)
 	int saved = errno;
 
 	(void)ctx;
-	for (unsigned int i = 0; i < OPEN_MAX_INDEXES; i++) {
+	for (unsigned int i = 0; i < INDEX_OPEN_MAX; i++) {
 		if (page < atomic_load(&slots[i].start) || page >= atomic_load(&slots[i].end))
 			continue;
 		/* MAP_FIXED takes only an address that is a number here */
@@ -80,7 +79,7 @@ static bool slot_take(struct index *ix)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, catch_lost_pages);
-	for (ix->slot = 0; ix->slot < OPEN_MAX_INDEXES; ix->slot++) {
+	for (ix->slot = 0; ix->slot < INDEX_OPEN_MAX; ix->slot++) {
 		uintptr_t none = 0;
 
 		if (!atomic_compare_exchange_strong(&slots[ix->slot].start, &none,

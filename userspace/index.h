@@ -15,6 +15,8 @@
 
 struct index;
 
+#define INDEX_OPEN_MAX	64		/* that a process may have open */
+
 /* in pages; true: go on */
 typedef bool (*index_progress_fn)(uint64_t done, uint64_t total, void *arg);
 

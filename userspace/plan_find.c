@@ -173,26 +173,87 @@ static void add_image(struct plan_finder *f, const struct images_entry *e, int f
 			f->kept[i] = f->nr - 1;
 }
 
+struct pick {
+	const struct images_entry *e;
+	bool own;			/* kept of a region of the job */
+	size_t rank;			/* among those of its kind */
+};
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct pick *x = a, *y = b;
+
+	if (x->e->when != y->e->when)
+		return x->e->when > y->e->when ? -1 : 1;
+	return strcmp(x->e->name, y->e->name);
+}
+
+static int best_first(const void *a, const void *b)
+{
+	const struct pick *x = a, *y = b;
+
+	if (x->own != y->own)
+		return x->own ? -1 : 1;
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	return (int)x->e->kept - (int)y->e->kept;
+}
+
+/*
+ * Those that have an index, the best first: the VM's own, then one registered, one kept and so
+ * on, the newest, or last of use, first. A base image may be old, and is what all VMs began as.
+ */
+static size_t pick(const struct plan_finder *f, const struct images_entry *v, size_t n,
+		   struct pick *p)
+{
+	size_t nr = 0, ranks[2] = { 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i].indexed || v[i].err)
+			continue;
+		p[nr++] = (struct pick){ &v[i], v[i].kept && is_own(f, v[i].name), 0 };
+	}
+	if (!nr)
+		return 0;
+	qsort(p, nr, sizeof(*p), newest_first);
+	for (size_t i = 0; i < nr; i++)
+		p[i].rank = ranks[p[i].e->kept]++;
+	qsort(p, nr, sizeof(*p), best_first);
+	return nr;
+}
+
 static void add_images(struct plan_finder *f)
 {
+	unsigned int left = INDEX_OPEN_MAX;
+	char group[GROUP_TEXT_LEN];
 	struct images_entry *v;
-	size_t n, i;
+	struct pick *p;
+	size_t n, nr, i;
 
 	if (images_list(agent.images, f->job->group, &v, &n))
 		return;
-	for (i = 0; i < n; i++) {
+	p = xcalloc(n + 1, sizeof(*p));
+	nr = pick(f, v, n, p);
+	for (i = 0; i < nr && left; i++) {
 		struct index *index;
 		int fd;
 
 		pulse_beat();
-		fd = images_open(&v[i], &index);
+		fd = images_open(p[i].e, &index);
 		if (fd < 0)
 			continue;
-		if (index)
-			add_image(f, &v[i], fd, index);
-		else
+		if (index) {
+			add_image(f, p[i].e, fd, index);
+			left--;
+		} else {
 			close(fd);
+		}
 	}
+	if (i < nr)
+		note("plan of %s: %zu images of group %s are not looked at: %u are the most",
+		     f->job->region[0].name, nr - i, group_text(group, f->job->group),
+		     INDEX_OPEN_MAX);
+	free(p);
 	images_free(v, n);
 }
 

@@ -9,7 +9,7 @@ set -u
 
 # shellcheck source=selftests/unit/agent_lib.sh
 . "$(dirname "$0")/agent_lib.sh"
-QUICK=import,local,noted,asked,asks,kept,kept_later,goes_along
+QUICK=import,local,many,noted,asked,asks,kept,kept_later,goes_along
 
 touch "$W/plans"
 Q=$W/qmp P=$W/peer
@@ -76,6 +76,25 @@ t_local() { # a VM that is here without a plan has pages of its group, and of no
 	tp a create old 1M >/dev/null && content "$RAM/a/old" && tp a freeze old && tp a export old &&
 	tp b import old --from "127.0.0.1:$PORT_A" --wait --socket "$W/b.sock" 2>"$W/move.err" &&
 	check "it was imported for nobody, and no VM's" takes nothing g
+}
+
+registered() { # GROUP NAME AGE: a disk, $W/disk.NAME, written to so many minutes ago
+	touch -d "$3 minutes ago" "$W/disk.$2" && mkdir -p "$W/images-b/$1" && echo "$W/disk.$2" >"$W/images-b/$1/$2.link"
+}
+
+t_many() { # images of a group: the newest are looked at, and it is told that others are not
+	OTHERS=
+	rm -rf "$W/images-b" "$W"/disk.*
+	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
+	tp a freeze r && tp a export r || return 1
+	i=100
+	while [ "$i" -lt 170 ]; do
+		head -c 8K /dev/urandom >"$W/disk.d$i" && registered g "d$i" 60 || return 1
+		i=$((i + 1))
+	done
+	content "$W/disk.x" && registered g x 10 && "$TELEPAGE" images index --dir "$W/images-b" 2>/dev/null &&
+	check "the newest has it" takes something g && says "$W/b.log" "plan of r: 7 images of group g are not looked at: 64 are the most" &&
+	rm -r "$W/images-b" "$W"/disk.*
 }
 
 nothing_noted() { # of regions that came here
