@@ -75,15 +75,16 @@ void images_indexed(const char *dir, const struct images_entry *e, int fd);
 struct images_keep;
 
 /*
- * Makes room and begins: an empty file of @size, to be written sparsely to images_keep_fd(). The
+ * Makes room and begins: a file for @size bytes, of which @data at most are not zero, to be written
+ * sparsely to images_keep_fd() (what is behind @size there is not the caller's). The
  * image that it replaces, then those that nobody can use, then the oldest kept images, of any
- * group, go until it fits into
+ * group, go until what is to be written fits into
  * @budget (bytes on disk of all kept images) and 5 % of the disk stay free. -EFBIG: it does not
  * fit into @budget, -ENOSPC: the disk has no room; nothing has gone then. -EBUSY: somebody is
  * writing an image of that name.
  */
 int images_keep_open(const char *dir, const char *group, const char *name, uint64_t size,
-		     uint64_t budget, struct images_keep **k);
+		     uint64_t data, uint64_t budget, struct images_keep **k);
 int images_keep_fd(const struct images_keep *k);
 /*
  * Both end and free it. Commit puts it on disk and in its place, with an index of @digests (of

@@ -12,6 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "images_store.h"
 #include "index_format.h"
 #include "parse.h"
@@ -22,6 +23,7 @@ struct images_keep {
 	char group_name[GROUP_LEN];
 	char name[TELEPAGE_NAME_MAX + 1];
 	char *index;			/* the path of it */
+	uint64_t size, need;		/* bytes: apparent, and what it takes with its index */
 };
 
 /* the file of @k that has @suffix */
@@ -38,17 +40,37 @@ struct room {
 	uint64_t budget;
 	uint64_t avail, spare;		/* of the disk: free now, and when we are done */
 	uint64_t kept;			/* all kept images */
-	uint64_t coming;		/* images that others are writing, as large as they get, */
+	uint64_t coming;		/* images that others are writing, all that they take, */
 	uint64_t to_come;		/* and what of that the disk has not given yet */
 	bool swept;			/* something was left over in the group looked at */
 };
+
+/*
+ * How much room an image needs stands behind it while it is written, so that others can tell: it is
+ * sparse. -1: that is not known.
+ */
+#define TAIL_LEN	sizeof(uint64_t)
+
+static uint64_t read_tail(int group, const char *file, uint64_t size)
+{
+	int fd = openat(group, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	uint64_t need = UINT64_MAX;
+
+	if (fd < 0)
+		return UINT64_MAX;
+	if (size % TELEPAGE_PAGE_SIZE != TAIL_LEN ||
+	    pread(fd, &need, TAIL_LEN, size - TAIL_LEN) != TAIL_LEN)
+		need = UINT64_MAX;
+	close(fd);
+	return need;
+}
 
 /* what is being written, and what was left over is gone */
 static int sweep_file(int group, const char *file, void *arg)
 {
 	char name[TELEPAGE_NAME_MAX + 1];
 	struct room *r = arg;
-	uint64_t size = 0, bytes = 0;
+	uint64_t size = 0, bytes = 0, need;
 
 	if (store_name(file, KEPT_SUFFIX INDEX_SUFFIX TMP_SUFFIX, name) ||
 	    store_name(file, OLD_SUFFIX INDEX_SUFFIX TMP_SUFFIX, name) ||
@@ -63,7 +85,9 @@ static int sweep_file(int group, const char *file, void *arg)
 		r->swept = true;
 		return 0;
 	}
+	need = size ? read_tail(group, file, size) : 0;
 	size = size ? size + index_bytes(size / TELEPAGE_PAGE_SIZE, size / TELEPAGE_PAGE_SIZE) : 0;
+	size = need < size ? need : size;
 	r->coming += size;
 	r->to_come += size > bytes ? size - bytes : 0;
 	return 0;
@@ -166,20 +190,27 @@ static int evict(const char *dir, int store, const char *group, const char *name
 }
 
 static int make_room(const char *dir, int store, const char *group, const char *name,
-		     uint64_t size, uint64_t budget)
+		     uint64_t need, uint64_t budget)
 {
-	uint64_t pages = size / TELEPAGE_PAGE_SIZE;
-	struct room r = { .need = size + index_bytes(pages, pages), .budget = budget };
+	struct room r = { .need = need, .budget = budget };
 	struct statvfs fs;
 
-	if (size > INT64_MAX / 4 || r.need > budget)
-		return -EFBIG;
 	if (fstatvfs(store, &fs))
 		return -errno;
 	r.avail = (uint64_t)fs.f_bavail * fs.f_frsize;
 	r.spare = (uint64_t)fs.f_blocks * fs.f_frsize / 20;
 	store_each(store, sweep_group, &r);
 	return evict(dir, store, group, name, &r);
+}
+
+/* of an image of @size with so many bytes that are not zero, and its index; UINT64_MAX: too many */
+static uint64_t room_for(uint64_t size, uint64_t data)
+{
+	if (size > INT64_MAX / 4)
+		return UINT64_MAX;
+	if (data > size)
+		data = size;
+	return data + index_bytes(size / TELEPAGE_PAGE_SIZE, data / TELEPAGE_PAGE_SIZE);
 }
 
 /* --- keeping ---------------------------------------------------------------------- */
@@ -212,7 +243,7 @@ int images_keep_fd(const struct images_keep *k)
 	return k->fd;
 }
 
-static int begin(struct images_keep *k, const char *dir, uint64_t size, uint64_t budget)
+static int begin(struct images_keep *k, const char *dir, uint64_t budget)
 {
 	const char *group = k->group_name;
 	char buf[STORE_FILE_LEN];
@@ -231,18 +262,18 @@ static int begin(struct images_keep *k, const char *dir, uint64_t size, uint64_t
 	k->fd = tmp_open(k->group, file_of(k, KEPT_SUFFIX TMP_SUFFIX, buf));
 	if (k->fd < 0)
 		return k->fd;
-	err = make_room(dir, k->store, group, k->name, size, budget);
-	if (!err && ftruncate(k->fd, size))
-		err = -errno;
+	err = make_room(dir, k->store, group, k->name, k->need, budget);
+	if (!err)
+		err = file_write_at(k->fd, &k->need, TAIL_LEN, k->size);
 	if (err)
 		unlinkat(k->group, buf, 0);
 	return err;
 }
 
 /* what @k was begun in may be of nobody else */
-static int begin_or_tidy(struct images_keep *k, const char *dir, uint64_t size, uint64_t budget)
+static int begin_or_tidy(struct images_keep *k, const char *dir, uint64_t budget)
 {
-	int err = begin(k, dir, size, budget);
+	int err = begin(k, dir, budget);
 
 	if (err && k->group >= 0)
 		group_tidy(k->store, k->group_name);
@@ -252,8 +283,9 @@ static int begin_or_tidy(struct images_keep *k, const char *dir, uint64_t size, 
 }
 
 int images_keep_open(const char *dir, const char *group, const char *name, uint64_t size,
-		     uint64_t budget, struct images_keep **out)
+		     uint64_t data, uint64_t budget, struct images_keep **out)
 {
+	uint64_t need = room_for(size, data);
 	struct images_keep *k;
 	int store, err;
 
@@ -261,8 +293,7 @@ int images_keep_open(const char *dir, const char *group, const char *name, uint6
 	if (!group_ok(group) || !tp_name_ok(name))
 		return -EINVAL;
 	/* before there is a directory of nothing */
-	if (size > budget || index_bytes(size / TELEPAGE_PAGE_SIZE, size / TELEPAGE_PAGE_SIZE) >
-	    budget - size)
+	if (need == UINT64_MAX || need > budget)
 		return -EFBIG;
 	store = store_open(dir, true);
 	if (store < 0)
@@ -275,9 +306,11 @@ int images_keep_open(const char *dir, const char *group, const char *name, uint6
 	k->store = store;
 	k->group = -1;
 	k->fd = -1;
+	k->size = size;
+	k->need = need;
 	snprintf(k->name, sizeof(k->name), "%s", name);
 	snprintf(k->group_name, sizeof(k->group_name), "%s", group);
-	err = begin_or_tidy(k, dir, size, budget);
+	err = begin_or_tidy(k, dir, budget);
 	if (err)
 		keep_free(k);
 	else
@@ -288,11 +321,10 @@ int images_keep_open(const char *dir, const char *group, const char *name, uint6
 int images_keep_commit(struct images_keep *k, const digest_t *digests, const struct digest_opts *o)
 {
 	char from[STORE_FILE_LEN], to[STORE_FILE_LEN];
-	struct stat st;
 	int err;
 
 	/* a full disk may be told of now only; until then nothing is done to what is there */
-	if (fsync(k->fd) || fstat(k->fd, &st)) {
+	if (ftruncate(k->fd, k->size) || fsync(k->fd)) {
 		err = -errno;
 		images_keep_drop(k);
 		return err;
@@ -301,7 +333,7 @@ int images_keep_commit(struct images_keep *k, const digest_t *digests, const str
 	unlink(k->index);
 	/* the indexer finds one that lacks it */
 	if (digests)
-		index_write(k->fd, k->index, digests, st.st_size / TELEPAGE_PAGE_SIZE);
+		index_write(k->fd, k->index, digests, k->size / TELEPAGE_PAGE_SIZE);
 	else if (o)
 		index_build(k->fd, k->index, o, NULL, NULL);
 	file_of(k, KEPT_SUFFIX TMP_SUFFIX, from);

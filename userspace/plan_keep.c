@@ -75,31 +75,35 @@ int plan_sum(const digest_t *digests, uint64_t nr, digest_t sum)
 int plan_keep(const struct plan_job *job, unsigned int region, digest_t *digests, digest_t sum)
 {
 	const struct digest_opts opts = { .rate = agent.plan_rate };
-	uint64_t pages = job->region[region].pages, size = pages * TELEPAGE_PAGE_SIZE;
+	uint64_t pages = job->region[region].pages, size = pages * TELEPAGE_PAGE_SIZE, data = 0;
 	const char *name = job->region[region].name;
-	int from = region_open(name), err;
+	int from = region_open(name), err = 0;
 	digest_t *own = NULL;
 	struct images_keep *k;
 
 	if (from < 0)
 		return from;
-	err = images_keep_open(agent.images, job->group, name, size, agent.keep_images, &k);
-	if (err)
-		goto out;
 	if (!digests) {
 		digests = own = calloc(pages, sizeof(*own));
 		err = own ? digest_pages(from, 0, pages, own, &opts) : -ENOMEM;
+		if (err)
+			goto out;
 	}
-	if (!err)
-		err = copy(from, images_keep_fd(k), size);
+	/* what is zero takes no room: others need not go for it */
+	for (uint64_t p = 0; p < pages; p++)
+		data += digest_is_zero(digests[p]) ? 0 : TELEPAGE_PAGE_SIZE;
+	err = images_keep_open(agent.images, job->group, name, size, data, agent.keep_images, &k);
+	if (err)
+		goto out;
+	err = copy(from, images_keep_fd(k), size);
 	if (!err)
 		err = plan_sum(digests, pages, sum);
 	if (err)
 		images_keep_drop(k);
 	else
 		err = images_keep_commit(k, digests, NULL);
-	free(own);
 out:
+	free(own);
 	close(from);
 	return err;
 }

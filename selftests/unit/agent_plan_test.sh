@@ -294,7 +294,7 @@ t_move_group_bad() { # one that cannot be read is told of
 t_move_not_kept() { # for want of room in the budget, which is told
 	can_move || return 0
 	rm -rf "$W/images-a"
-	agent a "$PORT_A" --keep-images 16M && agent b "$PORT_B" && vm_start a && move vm0 a "$PORT_B" &&
+	agent a "$PORT_A" --keep-images 64K && agent b "$PORT_B" && vm_start a && move vm0 a "$PORT_B" &&
 	moved && says "$W/a.log" "not all of the memory of vm0 is kept: vm0: it does not fit into --keep-images" &&
 	check "nothing of it is" test -z "$(ls -A "$W/images-a" 2>/dev/null)"
 }

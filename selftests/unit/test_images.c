@@ -66,7 +66,8 @@ static int keep(const char *group, const char *name, uint64_t pages, uint64_t bu
 {
 	const struct digest_opts o = { .threads = 1 };
 	struct images_keep *k;
-	int err = images_keep_open(dir, group, name, 2 * pages * PAGE, budget, &k);
+	int err = images_keep_open(dir, group, name, 2 * pages * PAGE, 2 * pages * PAGE, budget,
+				   &k);
 
 	if (err)
 		return err;
@@ -150,11 +151,14 @@ static void keeping(void)
 	int fd;
 
 	tap_str(listed(NULL), "", "no store, no images");
-	tap_ok(!images_keep_open(dir, "g", "vm0", 64 * PAGE, NO_LIMIT, &k), "one is begun");
+	tap_ok(!images_keep_open(dir, "g", "vm0", 64 * PAGE, 64 * PAGE, NO_LIMIT, &k),
+	       "one is begun");
 	tap_str(listed(NULL), "", "it is none yet");
-	tap_ok(images_keep_open(dir, "g", "vm0", 64 * PAGE, NO_LIMIT, &k2) == -EBUSY && !k2,
+	tap_ok(images_keep_open(dir, "g", "vm0", 64 * PAGE, 64 * PAGE, NO_LIMIT, &k2) ==
+	       -EBUSY && !k2,
 	       "nobody else begins it");
-	tap_ok(!fstat(images_keep_fd(k), &st) && st.st_size == 64 * (off_t)PAGE && !st.st_blocks,
+	tap_ok(!fstat(images_keep_fd(k), &st) && st.st_size >= 64 * (off_t)PAGE &&
+	       lseek(images_keep_fd(k), 0, SEEK_DATA) == 64 * (off_t)PAGE,
 	       "it has its size, and nothing in it");
 	tap_ok((st.st_mode & 07777) == 0600, "and is nobody else's");
 	tap_ok(!stat(in(dir, "g"), &st) && (st.st_mode & 07777) == 0700, "as the directory is");
@@ -181,7 +185,8 @@ static void keeping(void)
 	/* again, while the old one is open, with digests that are known (and wrong) */
 	d = calloc(10, sizeof(*d));
 	memset(d, 0x77, sizeof(*d));
-	tap_ok(!images_keep_open(dir, "g", "vm0", 10 * PAGE, NO_LIMIT, &k), "another of that name");
+	tap_ok(!images_keep_open(dir, "g", "vm0", 10 * PAGE, 10 * PAGE, NO_LIMIT, &k),
+	       "another of that name");
 	tap_str(listed("g"), "g/vm0:kept:i", "the old one is there until then");
 	fill(images_keep_fd(k), 5, 'x');
 	tap_ok(!images_keep_commit(k, d, NULL), "takes its place");
@@ -195,7 +200,7 @@ static void keeping(void)
 	images_free(v, n);
 	free(d);
 
-	tap_ok(!images_keep_open(dir, "g", "vm1", 10 * PAGE, NO_LIMIT, &k) &&
+	tap_ok(!images_keep_open(dir, "g", "vm1", 10 * PAGE, 10 * PAGE, NO_LIMIT, &k) &&
 	       !images_keep_commit(k, NULL, NULL), "one without an index");
 	tap_str(listed("g"), "g/vm0:kept:i g/vm1:kept", "is listed without");
 	if (truncate(in(dir, "g/vm0.mem"), 11 * PAGE))
@@ -224,7 +229,7 @@ static void die_keeping(void)
 	pid_t pid = fork();
 
 	if (!pid) {
-		if (!images_keep_open(dir, "g", "left", 10 * PAGE, NO_LIMIT, &k))
+		if (!images_keep_open(dir, "g", "left", 10 * PAGE, 10 * PAGE, NO_LIMIT, &k))
 			fill(images_keep_fd(k), 5, 'l');
 		_exit(0);
 	}
@@ -239,7 +244,7 @@ static void room(void)
 	/* of an image of twice 256 pages: what it may take at most, what it takes */
 	uint64_t most = 2 * MIB + 512 * 36 + 128;
 	struct images_entry *v;
-	struct images_keep *k;
+	struct images_keep *k, *k2;
 	struct index *ix;
 	uint64_t takes;
 	size_t n;
@@ -317,7 +322,8 @@ static void room(void)
 	tap_str(listed(NULL), "g/vm0:kept:i g/vm2:kept:i", "another goes");
 
 	/* others that are being written count, what was left over does not */
-	tap_ok(!images_keep_open(dir, "h", "big", 4 * MIB, NO_LIMIT, &k), "a large one is coming");
+	tap_ok(!images_keep_open(dir, "h", "big", 4 * MIB, 4 * MIB, NO_LIMIT, &k),
+	       "a large one is coming");
 	tap_ok(keep("g", "vm3", 256, 2 * most) == -EFBIG, "its room is not another's");
 	tap_ok(!keep("g", "vm3", 256, 4 * MIB + 1024 * 36 + 128 + most), "beside it there is some");
 	images_keep_drop(k);
@@ -336,13 +342,35 @@ static void room(void)
 	keep("g", "vm4", 256, NO_LIMIT);
 	tap_str(listed(NULL), "g/vm4:kept:i", "nor of others");
 
+	/* a large one that is mostly zero is small, also to others while it is being written */
+	most = MIB + 16384 * 32 + 256 * 4 + 128;
+	tap_ok(images_keep_open(dir, "h", "big", 64 * MIB, MIB, takes + most - 1, &k) == 0,
+	       "one that is mostly zero takes the place of another when there is no room");
+	tap_str(listed(NULL), "", "for what is not");
+	images_keep_drop(k);
+	keep("g", "vm4", 256, NO_LIMIT);
+	tap_ok(!images_keep_open(dir, "h", "big", 64 * MIB, MIB, takes + most, &k),
+	       "where there is room for that");
+	tap_ok(!images_keep_open(dir, "h", "small", 2 * MIB, 256 * PAGE, takes + 2 * most, &k2),
+	       "also for one beside it");
+	tap_str(listed(NULL), "g/vm4:kept:i", "another stays");
+	images_keep_drop(k2);
+	fill(images_keep_fd(k), 256, 'b');
+	tap_ok(!images_keep_commit(k, NULL, NULL), "and both are there");
+	v = entry("h", "big", &n);
+	tap_ok(v && v->size == 64 * MIB && v->bytes <= most, "as large as it has to be");
+	images_free(v, n);
+	images_remove(dir, "h", "big", IMAGES_ALL);
+
 	/* more than any disk has */
-	tap_ok(images_keep_open(dir, "g", "vm5", 1ULL << 60, UINT64_MAX, &k) == -ENOSPC && !k,
+	tap_ok(images_keep_open(dir, "g", "vm5", 1ULL << 60, 1ULL << 60, UINT64_MAX, &k) ==
+	       -ENOSPC && !k,
 	       "the disk is not that large");
-	tap_ok(images_keep_open(dir, "g", "vm5", UINT64_MAX, UINT64_MAX, &k) == -EFBIG && !k,
+	tap_ok(images_keep_open(dir, "g", "vm5", UINT64_MAX, UINT64_MAX, UINT64_MAX, &k) ==
+	       -EFBIG && !k,
 	       "nothing is");
-	tap_ok(images_keep_open(dir, "i", "vm5", 1ULL << 60, UINT64_MAX, &k) == -ENOSPC &&
-	       !is_there("i"), "and no group comes of it");
+	tap_ok(images_keep_open(dir, "i", "vm5", 1ULL << 60, 1ULL << 60, UINT64_MAX, &k) ==
+	       -ENOSPC && !is_there("i"), "and no group comes of it");
 	tap_str(listed(NULL), "g/vm4:kept:i", "it cost nothing");
 	tap_ok(!is_there("g/vm5.mem.tmp"), "and left nothing");
 	clean();
@@ -449,8 +477,8 @@ static void names(void)
 	size_t n = 0, taken = 0;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		taken += images_keep_open(dir, "g", bad[i], PAGE, NO_LIMIT, &k) != -EINVAL;
-		taken += images_keep_open(dir, bad[i], "n", PAGE, NO_LIMIT, &k) != -EINVAL;
+		taken += images_keep_open(dir, "g", bad[i], PAGE, PAGE, NO_LIMIT, &k) != -EINVAL;
+		taken += images_keep_open(dir, bad[i], "n", PAGE, PAGE, NO_LIMIT, &k) != -EINVAL;
 		taken += images_add(dir, "g", bad[i], disk) != -EINVAL;
 		taken += images_add(dir, bad[i], "n", disk) != -EINVAL;
 		taken += images_remove(dir, "g", bad[i], IMAGES_ALL) != -EINVAL;

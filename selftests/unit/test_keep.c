@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "images.h"
+#include "index_format.h"
 #include "pages.h"
 #include "plan_job.h"
 #include "tap.h"
@@ -192,12 +193,20 @@ static void full_at_sync(void)
 
 static void no_budget(void)
 {
+	uint64_t data = 0;
 	bool index;
 
 	make_region(0);
-	agent.keep_images = PAGES * PAGE;
+	for (unsigned int p = 0; p < PAGES; p++)
+		data += ids[p] != 0;
+	agent.keep_images = index_bytes(PAGES, data) + data * PAGE - 1;
 	tap_ok(keep() == -EFBIG, "an image that does not fit into the budget with its index");
 	tap_ok(stay_of_image(&index) == 1 && index, "costs nothing that is there");
+	/* which has one byte more, and takes the old one's place */
+	agent.keep_images++;
+	tap_ok(!keep() && stay_of_image(&index) == 0 && index, "what is zero takes no room");
+	make_region(1);
+	keep();
 	agent.keep_images = NO_LIMIT;
 }
 
@@ -211,7 +220,8 @@ static void dies(void)
 	if (!pid) {
 		struct images_keep *k;
 
-		if (images_keep_open(agent.images, "g", "vm", PAGES * PAGE, NO_LIMIT, &k))
+		if (images_keep_open(agent.images, "g", "vm", PAGES * PAGE, PAGES * PAGE, NO_LIMIT,
+				     &k))
 			_exit(1);
 		_exit(pwrite(images_keep_fd(k), top, sizeof(top), 0) < 0);
 	}
