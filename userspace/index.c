@@ -23,6 +23,7 @@
 
 /* digests are uniform: it takes four or so; in a file where they are not, halving ends it */
 #define GUESSES		8
+#define SAMPLES		16U
 
 struct index {
 	const uint8_t *map;
@@ -151,9 +152,12 @@ static int check_header(const struct index_header *h, uint64_t len, int fd, cons
 	return 0;
 }
 
-/* opens @path if its header is right; its descriptor, or a negative errno and why */
-static int open_header(const char *path, int fd, struct index_header *h, uint64_t *len,
-		       const char **why)
+/*
+ * opens @path if its header is right, or, with @stale, was so for another file than @fd is now; its
+ * descriptor, or a negative errno and why
+ */
+static int open_header(const char *path, int fd, bool stale, struct index_header *h,
+		       uint64_t *len, const char **why)
 {
 	int in = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), err;
 	struct stat st;
@@ -168,6 +172,8 @@ static int open_header(const char *path, int fd, struct index_header *h, uint64_
 		goto out;
 	*len = st.st_size;
 	err = check_header(h, st.st_size, fd, why);
+	if (err == -ESTALE && stale)
+		err = 0;
 out:
 	if (!err)
 		return in;
@@ -180,7 +186,7 @@ int index_probe(const char *path, int fd)
 	struct index_header h = { 0 };
 	const char *why;
 	uint64_t len = 0;
-	int in = open_header(path, fd, &h, &len, &why);
+	int in = open_header(path, fd, false, &h, &len, &why);
 
 	if (in < 0)
 		return in;
@@ -229,13 +235,13 @@ static struct index *map_index(int in, const struct index_header *h, uint64_t le
 	return ix;
 }
 
-struct index *index_open(const char *path, int fd, const char **why)
+static struct index *open_index(const char *path, int fd, bool stale, const char **why)
 {
 	struct index_header h = { 0 };
 	struct index *ix;
 	const char *words;
 	uint64_t len = 0;
-	int in = open_header(path, fd, &h, &len, why ? why : &words);
+	int in = open_header(path, fd, stale, &h, &len, why ? why : &words);
 
 	if (in < 0)
 		return NULL;
@@ -253,6 +259,11 @@ struct index *index_open(const char *path, int fd, const char **why)
 		return NULL;
 	}
 	return ix;
+}
+
+struct index *index_open(const char *path, int fd, const char **why)
+{
+	return open_index(path, fd, false, why);
 }
 
 void index_close(struct index *ix)
@@ -316,6 +327,38 @@ bool index_find(const struct index *ix, const uint8_t prefix[8], uint64_t *page)
 		return false;
 	*page = at;
 	return true;
+}
+
+/*
+ * Of blocks that are not zero; in the order of their digests neighbours are anywhere in the file, so
+ * these are as good as drawn.
+ */
+static bool holds(const struct index *ix, int fd)
+{
+	const struct digest_opts one = { .threads = 1 };
+	unsigned int right = 0;
+
+	for (unsigned int i = 0; i < SAMPLES && ix->n; i++) {
+		uint64_t page;
+		const uint8_t *d = digest_at(ix, ix->n / SAMPLES * i + ix->n % SAMPLES * i / SAMPLES,
+					     &page);
+		digest_t is;
+
+		right += !digest_pages(fd, page, 1, &is, &one) && !digest_is_zero(is) &&
+			 !memcmp(is, d, sizeof(is));
+	}
+	return 2 * right >= SAMPLES;
+}
+
+struct index *index_open_stale(const char *path, int fd)
+{
+	struct index *ix = open_index(path, fd, true, NULL);
+
+	if (ix && !holds(ix, fd)) {
+		index_close(ix);
+		return NULL;
+	}
+	return ix;
 }
 
 int index_check(const struct index *ix)

@@ -46,6 +46,11 @@ int index_probe(const char *path, int fd);
  * is mapped; if it is cut or its disk fails while it is, what is lost reads as zeros.
  */
 struct index *index_open(const char *path, int fd, const char **why);
+/*
+ * The same of one that may be of what @fd was before it changed, if most of it seems to be there
+ * still: it reads some blocks. NULL: it is none, or that is not so.
+ */
+struct index *index_open_stale(const char *path, int fd);
 void index_close(struct index *ix);		/* NULL is fine */
 
 /* reads all of it: 0, or -EBADMSG when it is not what was written or is not in order */

@@ -183,6 +183,8 @@ static int newest_first(const void *a, const void *b)
 {
 	const struct pick *x = a, *y = b;
 
+	if (x->e->indexed != y->e->indexed)
+		return x->e->indexed ? -1 : 1;
 	if (x->e->when != y->e->when)
 		return x->e->when > y->e->when ? -1 : 1;
 	return strcmp(x->e->name, y->e->name);
@@ -202,6 +204,8 @@ static int best_first(const void *a, const void *b)
 /*
  * Those that have an index, the best first: the VM's own, then one registered, one kept and so
  * on, the newest, or last of use, first. A base image may be old, and is what all VMs began as.
+ * One registered that was written to since its index was made has most of its blocks still, as a
+ * disk that is in use: it comes last.
  */
 static size_t pick(const struct plan_finder *f, const struct images_entry *v, size_t n,
 		   struct pick *p)
@@ -209,7 +213,7 @@ static size_t pick(const struct plan_finder *f, const struct images_entry *v, si
 	size_t nr = 0, ranks[2] = { 0 };
 
 	for (size_t i = 0; i < n; i++) {
-		if (!v[i].indexed || v[i].err)
+		if (v[i].err || !(v[i].indexed || (v[i].stale && !v[i].kept)))
 			continue;
 		p[nr++] = (struct pick){ &v[i], v[i].kept && is_own(f, v[i].name), 0 };
 	}
@@ -242,6 +246,8 @@ static void add_images(struct plan_finder *f)
 		fd = images_open(p[i].e, &index);
 		if (fd < 0)
 			continue;
+		if (!index && p[i].e->stale)
+			index = index_open_stale(p[i].e->index, fd);
 		if (index) {
 			add_image(f, p[i].e, fd, index);
 			left--;

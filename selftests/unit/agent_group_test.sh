@@ -97,6 +97,19 @@ t_many() { # images of a group: the newest are looked at, and it is told that ot
 	rm -r "$W/images-b" "$W"/disk.*
 }
 
+t_stale() { # a disk that was written to has most of its blocks still
+	OTHERS=
+	rm -rf "$W/images-b" "$W"/disk.*
+	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
+	tp a freeze r && tp a export r && content "$W/disk.x" && registered g x 10 &&
+	"$TELEPAGE" images index --dir "$W/images-b" 2>/dev/null || return 1
+	dd if=/dev/urandom of="$W/disk.x" bs=64K count=1 seek=3 conv=notrunc status=none
+	"$TELEPAGE" images list --dir "$W/images-b" >"$W/out" && says "$W/out" stale &&
+	check "one that has most" takes something g || return 1
+	head -c 960K /dev/urandom | dd of="$W/disk.x" bs=64K conv=notrunc iflag=fullblock status=none
+	check "one that has little is not asked" takes nothing g && rm -r "$W/images-b" "$W"/disk.*
+}
+
 nothing_noted() { # of regions that came here
 	[ -z "$(find "$W/st-b/plan" "$W/st-b/kept" -type f 2>/dev/null)" ]
 }
