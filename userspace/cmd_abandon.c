@@ -40,7 +40,7 @@ static int confirm(const char *name)
 
 int cmd_abandon(int argc, char **argv)
 {
-	static const struct tp_oneshot oneshot = { "abandon", tp_region_abandon };
+	static const struct tp_oneshot oneshot = { .verb = "abandon", .call = tp_region_abandon };
 	const char *name;
 	bool yes;
 	int status = tp_yes_name(argc, argv, &yes, &name);

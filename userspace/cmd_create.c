@@ -15,7 +15,7 @@
 const char cmd_create_usage[] =
 	"Usage: telepage create NAME SIZE [OPTIONS]\n"
 	"       telepage create NAME [SIZE] --image FILE [OPTIONS]\n\n"
-	"Makes a region of SIZE bytes (suffixes K, M, G, T: 1024 each), all of it zero,\n"
+	"Makes a region of SIZE bytes (suffixes K, M, G, T, P, E: 1024 each), all of it zero,\n"
 	"and prints the path of its file. Mounts the filesystem if need be.\n\n"
 	"  --image FILE         its content is that of FILE, a memory image, which is read\n"
 	"                       as pages are touched, and in the background; it must not\n"

@@ -11,7 +11,7 @@ const char cmd_detach_usage[] =
 
 int cmd_detach(int argc, char **argv)
 {
-	static const struct tp_oneshot o = { "detach", tp_uffd_detach };
+	static const struct tp_oneshot o = { .verb = "detach", .call = tp_uffd_detach };
 
 	return tp_oneshot(argc, argv, &o);
 }

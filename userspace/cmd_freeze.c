@@ -11,7 +11,7 @@ const char cmd_freeze_usage[] =
 
 int cmd_freeze(int argc, char **argv)
 {
-	static const struct tp_oneshot o = { "freeze", tp_region_freeze };
+	static const struct tp_oneshot o = { .verb = "freeze", .call = tp_region_freeze };
 
 	return tp_oneshot(argc, argv, &o);
 }

@@ -47,7 +47,7 @@ static int confirm(const char *argv0, const char *name)
 
 int cmd_release(int argc, char **argv)
 {
-	static const struct tp_oneshot oneshot = { "release", tp_export_del };
+	static const struct tp_oneshot oneshot = { .verb = "release", .call = tp_export_del };
 	const char *name;
 	bool yes;
 	int status = tp_yes_name(argc, argv, &yes, &name);

@@ -11,7 +11,7 @@ const char cmd_thaw_usage[] =
 
 int cmd_thaw(int argc, char **argv)
 {
-	static const struct tp_oneshot o = { "thaw", tp_region_thaw };
+	static const struct tp_oneshot o = { .verb = "thaw", .call = tp_region_thaw };
 
 	return tp_oneshot(argc, argv, &o);
 }

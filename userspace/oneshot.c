@@ -19,7 +19,8 @@ int tp_oneshot_name(const char *name, const struct tp_oneshot *o)
 		return status;
 	err = o->call(nl, name);
 	if (err)
-		status = tp_fail_nl(nl, err, NULL, "%s %s", o->verb, name);
+		status = tp_fail_nl(nl, err, o->hint ? o->hint(name, err) : NULL, "%s %s",
+				    o->verb, name);
 	tp_nl_close(nl);
 	return status;
 }

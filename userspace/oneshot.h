@@ -10,6 +10,8 @@
 struct tp_oneshot {
 	const char *verb;		/* "delete", for messages */
 	int (*call)(struct tp_nl *nl, const char *name);
+	/* what to do when that has failed so; NULL, as the function may be: what is usual */
+	const char *(*hint)(const char *name, int err);
 };
 
 /* all of it: no options, exactly one NAME */

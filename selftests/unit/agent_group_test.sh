@@ -110,6 +110,18 @@ t_stale() { # a disk that was written to has most of its blocks still
 	check "one that has little is not asked" takes nothing g && rm -r "$W/images-b" "$W"/disk.*
 }
 
+refused() { # words: why old is not deleted
+	! tp b delete old 2>"$W/err" && says "$W/err" "$1"
+}
+
+t_taken_from() { # who deletes a region that others take pages from is told so
+	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
+	tp a export r && tp b create young 1M >/dev/null && tp b create old 1M >/dev/null && touch "$W/open.old" || return 1
+	refused "^telepage: delete old: [^(]*\$" &&
+	tp b import r --from "127.0.0.1:$PORT_A" --socket "$W/b.sock" 2>"$W/move.err" &&
+	refused "^telepage: delete old: .*(r may take pages from it until complete: wait for that)" && rm "$W/open.old" && tp b delete old
+}
+
 nothing_noted() { # of regions that came here
 	[ -z "$(find "$W/st-b/plan" "$W/st-b/kept" -type f 2>/dev/null)" ]
 }

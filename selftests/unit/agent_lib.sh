@@ -234,8 +234,8 @@ stop_all() {
 fresh() {
 	stop_all
 	rm -rf "$W"/keys* "$W"/vm-* "$W"/st-* "$W"/*.log "$W"/*.sock "$W"/ev.* "$W"/state.json \
-	       "$W"/hold "$W"/nothaw "$W"/cut "$W"/overrun.* "$W"/deaf.* "$W"/wanted "$W"/hush* \
-	       "$W"/hung.* "$W"/images-* \
+	       "$W"/hold "$W"/nothaw "$W"/cut "$W"/overrun.* "$W"/deaf.* "$W"/open.* "$W"/wanted \
+	       "$W"/hush* "$W"/hung.* "$W"/images-* \
 	       "${RAM:?}"/*
 	mkdir -p "$W/vm-a" "$W/vm-b" "$W/vm-c"
 	PLAIN=

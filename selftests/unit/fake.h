@@ -10,7 +10,7 @@
  * While $TELEPAGE_FAKE/overrun.HOST exists that host's agent misses all events.
  * While $TELEPAGE_FAKE/deaf.HOST exists that host's kernel tells nothing of regions,
  * while $TELEPAGE_FAKE/hang.HOST exists no image of it can be opened: who tries makes
- * "hung.HOST" and waits until that is gone,
+ * "hung.HOST" and waits until that is gone, while open.REGION exists that region is open,
  * and while "wanted" exists each export has a page that is left to push.
  * Lanes exchange one line, as the kernels would, and belong to the process that
  * attached them: when it dies the lanes break, which the real ones do not.

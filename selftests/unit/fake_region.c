@@ -140,6 +140,7 @@ static bool mapped(const char *path)
 static void region_out(const char *name, json_t *r, struct tp_region *out)
 {
 	uint64_t pages = num(r, "size") / 4096;
+	char open_flag[128];
 	const char *key;
 	json_t *e;
 
@@ -147,6 +148,8 @@ static void region_out(const char *name, json_t *r, struct tp_region *out)
 	snprintf(out->name, sizeof(out->name), "%s", name);
 	out->size = num(r, "size");
 	out->id = num(r, "id");
+	snprintf(open_flag, sizeof(open_flag), "open.%s", name);
+	out->openers = flag(open_flag);
 	out->state = num(r, "state");
 	out->frozen = json_is_true(json_object_get(r, "frozen"));
 	out->absent = num(r, "absent");
@@ -205,6 +208,8 @@ int tp_region_del(struct tp_nl *nl, const char *name)
 		return save(fail(-EBUSY, name, "is filling"));
 	if (out.exports)
 		return save(fail(-EBUSY, name, "is exported"));
+	if (out.openers)
+		return save(fail(-EBUSY, name, "is open"));
 	if (mapped(path))
 		return save(fail(-EBUSY, name, "is mapped"));
 	unlink(path);

@@ -50,6 +50,10 @@ wrong "--to takes a value" export e --to ''
 for o in listen keys socket dir vm-dir hook state rekey orphan-timeout images keep-images plan-rate; do
 	wrong "--$o takes a value" agent "--$o" ''
 done
+for o in rekey keep-images plan-rate; do
+	wrong "--$o takes a size like 512M or 4G, not '1Q'" agent "--$o" 1Q
+done
+wrong "--size takes a size like 512M or 4G, not 'x'" export e --file /dev/null --size x
 for o in keys import issue name; do
 	wrong "--$o takes a value" agent init "--$o" ''
 done
@@ -144,8 +148,6 @@ wrong "0 to 10000 ms" move vm0 --to h --warm 10001
 wrong "goes with --mode postcopy" move vm0 --to h --mode hybrid --warm 100
 wrong "needs --yes" move vm0 --forget
 wrong "bad port" agent --listen :x
-wrong "bad size" agent --keep-images much
-wrong "bad size" agent --plan-rate 1Q
 wrong "no 'x'" images x
 wrong "list takes no names" images list x
 wrong "a FILE and --group" images add
