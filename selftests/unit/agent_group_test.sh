@@ -26,9 +26,17 @@ image() { # DIRECTORY: that of its group, or of who has none
 	"$TELEPAGE" images index --dir "$W/images-b" 2>/dev/null
 }
 
+held() { # was r of b held for a plan?
+	python3 - "$W/state.json" <<-'END'
+	import json, sys
+	sys.exit("planned" not in json.load(open(sys.argv[1]))["b"]["regions"]["r"])
+	END
+}
+
 found() { # something|nothing|unplanned: what the last plan of b has
 	is=unplanned
-	! grep -q '"side":"destination","error":""' "$W/b.log" || is=nothing
+	# one that has found nothing may be ended before it has said so: all pages are there
+	! held || is=nothing
 	# the pretended kernel takes no files, so what has found some comes to an end there
 	! grep -q '"side":"destination","error":"Operation not supported"' "$W/b.log" || is=something
 	[ "$is" = "$1" ] || { echo "# $is was found"; return 1; }
