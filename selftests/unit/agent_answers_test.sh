@@ -508,7 +508,8 @@ t_plan_mute_live() { # nor does the VM wait for it for ever before it moves (15 
 	world || return 1
 	touch "$P/complete"
 	echo '{"token":"cccccccccccccccccccccccccccccccc","regions":["vm0"],"plan":true,"live":true}' >"$P/refuse.prepare"
-	move vm0 a "$PORT_B" --mode hybrid && sees peer released &&
+	move vm0 a "$PORT_B" --mode hybrid & m=$!
+	sees peer released && check "it has moved" wait "$m" &&
 	check "nothing is left: $(left a)" wait_for is_left a "- 0 0 0"
 }
 
