@@ -93,6 +93,11 @@ static int add_entry(struct list *l, const struct images_entry *e)
 	return 0;
 }
 
+bool images_useful(const struct images_entry *e)
+{
+	return !e->err && (e->indexed || (e->stale && !e->kept));
+}
+
 const char *images_error(const struct images_entry *e)
 {
 	if (e->malformed)

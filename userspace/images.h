@@ -55,6 +55,11 @@ struct images_entry {
  */
 int images_list(const char *dir, const char *group, struct images_entry **v, size_t *n);
 void images_free(struct images_entry *v, size_t n);
+/*
+ * Can pages come from it? Not without an index. That of a disk that was written to since is as good
+ * as most of its blocks are the same; a kept image is written once.
+ */
+bool images_useful(const struct images_entry *e);
 /* of one with an @err, or that is @old: that in words */
 const char *images_error(const struct images_entry *e);
 

@@ -204,8 +204,7 @@ static int best_first(const void *a, const void *b)
 /*
  * Those that have an index, the best first: the VM's own, then one registered, one kept and so
  * on, the newest, or last of use, first. A base image may be old, and is what all VMs began as.
- * One registered that was written to since its index was made has most of its blocks still, as a
- * disk that is in use: it comes last.
+ * One that was written to since it was indexed comes last.
  */
 static size_t pick(const struct plan_finder *f, const struct images_entry *v, size_t n,
 		   struct pick *p)
@@ -213,7 +212,7 @@ static size_t pick(const struct plan_finder *f, const struct images_entry *v, si
 	size_t nr = 0, ranks[2] = { 0 };
 
 	for (size_t i = 0; i < n; i++) {
-		if (v[i].err || !(v[i].indexed || (v[i].stale && !v[i].kept)))
+		if (!images_useful(&v[i]))
 			continue;
 		p[nr++] = (struct pick){ &v[i], v[i].kept && is_own(f, v[i].name), 0 };
 	}

@@ -25,7 +25,7 @@ static int look(int ctl, void *work)
 
 	if (!images_list(agent.images, job->group, &v, &n))
 		for (i = 0; i < n; i++)
-			useful |= v[i].indexed && !v[i].err;
+			useful |= images_useful(&v[i]);
 	worker_say(ctl, json_pack("{s:b}", "useful", useful));
 	/* or the agent might see our end before it has read that */
 	while (worker_heard(ctl, true) >= 0)

@@ -113,7 +113,8 @@ t_stale() { # a disk that was written to has most of its blocks still
 	"$TELEPAGE" images index --dir "$W/images-b" 2>/dev/null || return 1
 	dd if=/dev/urandom of="$W/disk.x" bs=64K count=1 seek=3 conv=notrunc status=none
 	"$TELEPAGE" images list --dir "$W/images-b" >"$W/out" && says "$W/out" stale &&
-	check "one that has most" takes something g || return 1
+	check "one that has most" takes something g && mv "$W/images-b/g" "$W/images-b/.r" &&
+	check "also without a group" takes something && mv "$W/images-b/.r" "$W/images-b/g" || return 1
 	head -c 960K /dev/urandom | dd of="$W/disk.x" bs=64K conv=notrunc iflag=fullblock status=none
 	check "one that has little is not asked" takes nothing g && rm -r "$W/images-b" "$W"/disk.*
 }
