@@ -263,7 +263,7 @@ t_budget() { # how much kept images take, and may
 t_stuck_agent() { # one that does not answer keeps nobody from seeing what there is
 	worlds
 	disk disk.raw && images add "$W/disk.raw" --group g && agent a "$PORT_A" --keep-images 1G || return 1
-	kill -STOP "$pid_a"
+	stand_still "$pid_a"
 	timeout 60 "$TELEPAGE" images --dir "$W/images-a" --socket "$W/a.sock" --json >"$W/out"
 	ret=$?
 	kill -CONT "$pid_a"

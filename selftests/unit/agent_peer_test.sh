@@ -98,7 +98,7 @@ t_import_peer_mute() { # all is here, and the other agent does not answer just t
 	tp a export img --file "$W/file" || return 1
 	tp b import img --from "127.0.0.1:$PORT_A" --wait --socket "$W/b.sock" 2>"$W/imp.err" & i=$!
 	check "fills" wait_for grep -q "from img of" "$W/b.log" || return 1
-	kill -STOP "$pid_a"
+	stand_still "$pid_a"
 	rm "$W/hold"
 	wait_for not kill -0 "$i" 2>/dev/null
 	ret=$?

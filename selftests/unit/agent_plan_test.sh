@@ -59,7 +59,7 @@ imported() {
 }
 
 worker_stops() { # host: it stands still, and does not die
-	check "$1 plans" wait_for worker_of "$1" >/dev/null && kill -STOP "$(worker_of "$1")"
+	check "$1 plans" wait_for worker_of "$1" >/dev/null && stand_still "$(worker_of "$1")"
 }
 
 stands_still() { # host: this was seen
@@ -106,7 +106,7 @@ t_still_again() { # and each that comes: not for ever
 	import_begins "$PORT_A" 4M --plan-rate 1M && worker_stops a || return 1
 	was=$(worker_of a)
 	tp a freeze r
-	check "another comes" wait_for another a "$was" && kill -STOP "$(worker_of a)" || return 1
+	check "another comes" wait_for another a "$was" && stand_still "$(worker_of a)" || return 1
 	imported && check "two stood still" test "$(grep -c "stands still" "$W/a.log")" = 2 &&
 	says "$W/b.log" '"side":"destination","error":"Operation canceled"' &&
 	check "nobody is tried a fourth time" test "$(grep -c '"side":"destination"' "$W/b.log")" = 3
@@ -120,7 +120,7 @@ t_still_image() { # a worker waits for a disk that does not answer
 t_silent_there() { # nobody at the source says anything, and nobody there sees it
 	import_begins "$PORT_A" 4M --plan-rate 1M && worker_stops a || return 1
 	# shellcheck disable=SC2154	# it is set by agent()
-	kill -STOP "$pid_a"
+	stand_still "$pid_a"
 	tp a freeze r
 	check "it is complete" wait_for is b r state 0
 	ret=$?
