@@ -69,13 +69,13 @@ struct tp_origin {
 	unsigned long flags;		/* TP_FILL_* */
 	pgoff_t fill_pos;		/* the first reader's: where it goes on */
 	pgoff_t fill_hint;		/* where somebody just needed a page; xchg */
-	unsigned long awaits;		/* the first reader's: what is absent where pages are awaited */
+	unsigned long awaits;		/* the first reader's: absent where pages are awaited */
 	unsigned long awaited;		/* as of the look before, and */
 	unsigned long came;		/* since when it is so, in jiffies */
 	spinlock_t lock;		/* a leaf */
 	struct tp_replay replay;	/* pages that are read first; under @lock */
-	struct delayed_work again;	/* for requests marked TP_REQ_AGAIN; as a reader's work */
-	struct delayed_work fill_again;	/* for what reading ahead passed over; as a reader's work */
+	struct delayed_work again;	/* for requests marked TP_REQ_AGAIN; held as a reader's */
+	struct delayed_work fill_again;	/* for what reading ahead has passed over; likewise */
 	struct tp_reader readers[TP_READERS];
 };
 
