@@ -185,7 +185,7 @@ int cmd_import(int argc, char **argv)
 	if (why)
 		return tp_usage(argv[0], "--from '%s': %s", from, why);
 	/* now, so that one that is none stops everything */
-	why = set ? workingset_load(set, &v.set) : NULL;
+	why = set ? workingset_load_named(set, &v.set) : NULL;
 	if (why)
 		return tp_fail("import %s: %s: %s", v.region, set, why);
 	why = target_resolve(&target, from);

@@ -44,7 +44,7 @@ struct args {
 
 static int load(const struct args *a, const char *path, struct workingset *w)
 {
-	const char *why = workingset_load(path, w);
+	const char *why = workingset_load_named(path, w);
 
 	return why ? tp_fail("workingset %s %s: %s: %s", a->what, a->name, path, why) : TP_OK;
 }
@@ -119,7 +119,7 @@ static int do_export(const struct args *a)
 	else if (!strcmp(a->file, "-"))
 		fputs(text, stdout);
 	else
-		err = file_replace(a->file, text, 0600);
+		err = file_put(a->file, text, 0600);
 	free(text);
 	return err ? tp_fail("workingset export %s: %s: %s", a->name, a->file, strerror(-err)) : TP_OK;
 }

@@ -97,6 +97,39 @@ int file_replace(const char *path, const char *text, mode_t mode)
 	return err ? err : file_commit(path);
 }
 
+/* some filesystems tell only then that there was no room */
+static int write_and_close(int fd, const char *text, mode_t mode)
+{
+	int err = write_all(fd, text);
+
+	if (!err && mode && (fchmod(fd, mode) || fsync(fd)))
+		err = -errno;
+	if (close(fd) && !err)
+		err = -errno;
+	return err;
+}
+
+int file_put(const char *path, const char *text, mode_t mode)
+{
+	struct stat st;
+	int fd, err;
+	char *tmp;
+
+	if (!lstat(path, &st) && !S_ISREG(st.st_mode)) {
+		fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+		return fd < 0 ? -errno : write_and_close(fd, text, 0);
+	}
+	tmp = xasprintf("%s.XXXXXX", path);
+	fd = mkostemp(tmp, O_CLOEXEC);
+	err = fd < 0 ? -errno : write_and_close(fd, text, mode);
+	if (!err && rename(tmp, path))
+		err = -errno;
+	if (fd >= 0 && err)
+		unlink(tmp);
+	free(tmp);
+	return err;
+}
+
 int file_write_at(int fd, const void *buf, size_t len, off_t at)
 {
 	const char *p = buf;

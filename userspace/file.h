@@ -21,6 +21,11 @@ int file_stage(const char *path, const char *text, mode_t mode);
 int file_commit(const char *path);
 /* both: who reads @path finds the old text or the new one, never half of it */
 int file_replace(const char *path, const char *text, mode_t mode);
+/*
+ * The same where a user says, who may have files of any name beside it: a pipe, a device or a
+ * link that is there stays, and gets the text.
+ */
+int file_put(const char *path, const char *text, mode_t mode);
 
 /* all of @buf at @at, however many writes it takes: 0 or a negative errno */
 int file_write_at(int fd, const void *buf, size_t len, off_t at);

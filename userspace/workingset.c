@@ -114,24 +114,42 @@ char *workingset_format(const struct workingset *w)
 	return text;
 }
 
-static char *read_stdin(void)
+/* to its end, however many pieces it comes in */
+static char *read_stream(FILE *f)
 {
 	char *text = calloc(1, TEXT_MAX + 2);
 	size_t n;
 
 	if (!text)
 		return NULL;
-	n = fread(text, 1, TEXT_MAX + 1, stdin);
-	if (!ferror(stdin) && n <= TEXT_MAX)
+	n = fread(text, 1, TEXT_MAX + 1, f);
+	if (!ferror(f) && n <= TEXT_MAX)
 		return text;
 	errno = n > TEXT_MAX ? EFBIG : EIO;
 	free(text);
 	return NULL;
 }
 
-const char *workingset_load(const char *path, struct workingset *w)
+static char *read_named(const char *path)
 {
-	char *text = strcmp(path, "-") ? file_read(path, TEXT_MAX) : read_stdin();
+	struct stat st;
+	char *text;
+	FILE *f;
+
+	if (!strcmp(path, "-"))
+		return read_stream(stdin);
+	if (stat(path, &st) || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode))
+		return file_read(path, TEXT_MAX);
+	f = fopen(path, "re");
+	if (!f)
+		return NULL;
+	text = read_stream(f);
+	fclose(f);
+	return text;
+}
+
+static const char *parse_file(char *text, struct workingset *w)
+{
 	const char *why;
 
 	memset(w, 0, sizeof(*w));
@@ -140,6 +158,16 @@ const char *workingset_load(const char *path, struct workingset *w)
 	why = workingset_parse(text, w);
 	free(text);
 	return why;
+}
+
+const char *workingset_load(const char *path, struct workingset *w)
+{
+	return parse_file(file_read(path, TEXT_MAX), w);
+}
+
+const char *workingset_load_named(const char *path, struct workingset *w)
+{
+	return parse_file(read_named(path), w);
 }
 
 int workingset_read(struct tp_nl *nl, const char *region, struct workingset *w)

@@ -30,8 +30,10 @@ uint64_t workingset_count(const struct workingset *w);	/* pages in all runs */
 const char *workingset_parse(const char *text, struct workingset *w);
 char *workingset_format(const struct workingset *w);	/* to be freed; NULL: no memory */
 
-/* "-": standard input; NULL, or what is wrong */
+/* NULL, or what is wrong; it never waits */
 const char *workingset_load(const char *path, struct workingset *w);
+/* the same of what a user names: "-" is standard input, and a pipe is waited for */
+const char *workingset_load_named(const char *path, struct workingset *w);
 
 /* what the kernel has written down of a region: 0 or a negative errno */
 int workingset_read(struct tp_nl *nl, const char *region, struct workingset *w);

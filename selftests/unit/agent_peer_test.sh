@@ -41,6 +41,38 @@ t_workingset() { # what a region needed first is asked for when it comes again
 	check "a damaged one is left alone" grep -q 'left alone: it is no record' "$W/b.log"
 }
 
+to_pipe() { # what is read from a pipe that a record was exported to
+	mkfifo "$W/pipe"
+	timeout 20 cat "$W/pipe" >"$W/piped" & c=$!
+	tp a workingset export disk "$W/pipe" && wait "$c" && test -p "$W/pipe"
+}
+
+from_pipe() { # what writes to it is slow, and there is more of it than goes in at once
+	{
+		sleep 1
+		printf 'telepage-workingset 1\npages 99999\nruns 20000\n'
+		seq -f '%.0f 10' 20000
+	} >"$W/pipe" &
+	timeout 20 "$TELEPAGE" workingset show disk "$W/pipe" | grep -q '^200,000 of 99,999 pages'
+}
+
+t_workingset_named() { # a pipe, a link, a file of somebody's: each stays what it is
+	mkdir -p "$RAM/a"
+	tp a create disk 1M >/dev/null || return 1
+	: >"$W/touched"
+	echo mine >"$W/rec.new"
+	ln -s rec "$W/link"
+	check "written" tp a workingset export disk "$W/link" &&
+	check "where the link points" grep -qx "3 20" "$W/rec" &&
+	check "the link stays" test -L "$W/link" &&
+	check "again" tp a workingset export disk "$W/rec" &&
+	check "for nobody else to read" test "$(stat -c %a "$W/rec")" = 600 &&
+	check "a file beside it stays" grep -qx mine "$W/rec.new" &&
+	check "to a pipe" to_pipe && check "it came out" cmp "$W/rec" "$W/piped" &&
+	check "from a pipe" from_pipe || return 1
+	rm -f "$W/touched" "$W/rec" "$W/rec.new" "$W/link" "$W/pipe" "$W/piped"
+}
+
 t_import_uffd() { # a VMM whose memory is its own can connect as soon as import returns
 	agent a "$PORT_A" && agent b "$PORT_B" || return 1
 	head -c 4194304 /dev/urandom >"$W/file"
