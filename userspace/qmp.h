@@ -47,13 +47,16 @@ bool qmp_gone(const char *path);	/* is it sure that nobody does? */
 json_t *qmp_caps(const char *name, ...);
 
 /* the VM's RAM as regions */
+struct vm_region {
+	char name[TELEPAGE_NAME_MAX + 1];
+	char backend[64];		/* what QEMU calls it */
+	uint64_t size;
+};
+
+/* in the order of the back ends' names: ram0, ram1, ... */
 struct vm_ram {
 	unsigned int nr;
-	struct {
-		char name[TELEPAGE_NAME_MAX + 1];
-		char backend[64];	/* what QEMU calls it */
-		uint64_t size;
-	} region[MOVE_REGIONS_MAX];
+	struct vm_region region[MOVE_REGIONS_MAX];
 };
 
 struct qmp_ram;

@@ -5,8 +5,12 @@
  * Looks at the memory back ends under /objects. With x-ignore-shared QEMU
  * leaves out every shared block, so a shared one that is not a region of ours
  * would be silently lost: such a VM is refused.
+ *
+ * QEMU lists them in no order, and at the destination region N is memory of back end
+ * ramN: each has to be in its place, or the guest finds one's content in another.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "qmp.h"
 
@@ -144,6 +148,14 @@ static void got_path(json_t *ret, const char *err, void *arg)
 	get(r, "share", got_share);
 }
 
+/* ram2 before ram10 */
+static int by_backend(const void *a, const void *b)
+{
+	const struct vm_region *x = a, *y = b;
+
+	return strverscmp(x->backend, y->backend);
+}
+
 static void next_backend(struct qmp_ram *r)
 {
 	char words[256];
@@ -163,6 +175,7 @@ static void next_backend(struct qmp_ram *r)
 		finish(r, words);
 		return;
 	}
+	qsort(r->ram.region, r->ram.nr, sizeof(r->ram.region[0]), by_backend);
 	finish(r, NULL);
 }
 

@@ -127,7 +127,7 @@ wait_for() { # command...: as long as only a hang takes
 	done
 }
 
-vm_start() { # host
+vm_start() { # host [more of its arguments]
 	mkdir -p "$W/vm-$1/vm0"
 	cat >"$W/vm-$1/vm0/args" <<-END
 	# a PC that boots from a floppy disk
@@ -138,6 +138,7 @@ vm_start() { # host
 	none
 	-drive
 	if=floppy,file=$W/boot.img,format=raw,readonly=on
+	${2-}
 	END
 	tp "$1" create vm0 16M >/dev/null || return 1
 	TELEPAGE_DIR=$RAM/$1 TELEPAGE_VM_DIR=$W/vm-$1/vm0 "$SHIPPED_HOOK" run vm0 || return 1

@@ -130,6 +130,33 @@ t_usual() { # nobody says how: memory is pushed while it runs
 	went_live yes && moved
 }
 
+t_regions() { # memory of three regions: each is in its place there
+	agent a "$PORT_A" && agent b "$PORT_B" || return 1
+	mkdir -p "$W/vm-a/vm0"
+	for i in 1 2; do
+		tp a create "vm0.dimm$i" 16M >/dev/null || return 1
+		echo "dimm $i" | dd of="$RAM/a/vm0.dimm$i" conv=notrunc 2>/dev/null
+	done
+	args=$(printf '%s\n' -m slots=2,maxmem=256M -device pc-dimm,memdev=ram1 -device pc-dimm,memdev=ram2)
+	TELEPAGE_REGIONS=3 TELEPAGE_REGION_0=vm0 TELEPAGE_REGION_1=vm0.dimm1 \
+		TELEPAGE_REGION_2=vm0.dimm2 vm_start a "$args" || return 1
+	move vm0 a "$PORT_B" --json || { sed 's/^/# /' "$W/move.out"; return 1; }
+	check "VM runs there" wait_for runs b &&
+	check "the second one" grep -aqx "dimm 1" "$RAM/b/vm0.dimm1" &&
+	check "the third one" grep -aqx "dimm 2" "$RAM/b/vm0.dimm2" &&
+	check "mapped in this order" maps_in_order b vm0 vm0.dimm1 vm0.dimm2
+}
+
+maps_in_order() { # host region...: QEMU's back ends ram0, ram1, ... are these
+	h=$1 i=0
+	shift
+	for r; do
+		tr '\0' '\n' <"/proc/$(cat "$W/vm-$h/vm0/pid")/cmdline" |
+			grep -q "id=ram$i,.*mem-path=$RAM/$h/$r," || return 1
+		i=$((i + 1))
+	done
+}
+
 t_usual_old() { # to an agent that cannot do that: memory follows the VM
 	altered old move_as_usual || { sed 's/^/# /' "$W/move.err"; return 1; }
 	went_live no && moved
