@@ -52,7 +52,9 @@ struct view {
 	bool json, no_wait, aborting;
 	bool bar;			/* progress has been begun */
 	bool quiet;			/* its steps are not told */
+	bool live;			/* the bar is of a round */
 	uint64_t round;			/* of pushing live, as was told */
+	uint64_t sent;			/* pages, when it was */
 	struct tp_progress progress;
 };
 
@@ -113,17 +115,46 @@ static const char *in_words(const char *state)
 	return NULL;
 }
 
+static void end_live(struct view *v)
+{
+	if (v->live)
+		tp_progress_finish(&v->progress, false);
+	v->bar = v->bar && !v->live;
+	v->live = false;
+}
+
+/* of a large VM a round takes minutes */
+static void show_round(struct view *v, json_t *msg)
+{
+	uint64_t left = num(msg, "left"), sent = num(msg, "sent") - v->sent;
+
+	/* it has not quite begun, or is over */
+	if (v->json || v->quiet || !left)
+		return;
+	if (!v->bar) {
+		tp_progress_init(&v->progress, stderr, v->vm);
+		v->progress.no_demand = true;
+		v->bar = true;
+		v->live = true;
+	}
+	tp_progress_update(&v->progress, sent, sent + left, 0);
+}
+
 static void show_live(struct view *v, json_t *msg)
 {
 	char line[200];
 
-	if (num(msg, "round") == v->round)
+	if (num(msg, "round") == v->round) {
+		show_round(v, msg);
 		return;
+	}
+	end_live(v);
 	v->round = num(msg, "round");
+	v->sent = num(msg, "sent");
 	snprintf(line, sizeof(line), v->round > 1 ?
 		 "%s: pushing again what was written to, round %llu: %llu pages" :
 		 "%s: pushing memory while it runs here", v->vm, (unsigned long long)v->round,
-		 (unsigned long long)num(msg, "rewritten"));
+		 (unsigned long long)num(msg, "again"));
 	say(v, line);
 }
 
@@ -134,6 +165,8 @@ static void show_state(struct view *v, json_t *msg)
 
 	if (!strcmp(state, "live") && json_object_get(msg, "round"))
 		show_live(v, msg);
+	else
+		end_live(v);
 	if (!words)
 		return;
 	snprintf(line, sizeof(line), "%s: %s%s%s", v->vm, words, *why ? ": " : "", why);

@@ -74,6 +74,7 @@ static int begin_round(struct msrc *m, const struct live_sum *s)
 	}
 	msrc_sample_turn(m);
 	m->live.rounds++;
+	m->live.again = s->rewritten;
 	m->live.sent = s->sent;
 	m->live.t_round = now_ms();
 	m->live.quiet = 0;
@@ -94,8 +95,8 @@ static bool pays(const struct msrc *m, const struct live_sum *s)
 static void show(struct msrc *m, const struct live_sum *s)
 {
 	watchers_tell(&m->watchers, json_pack("{s:s, s:i, s:I, s:I, s:I}", "state", "live", "round",
-		(int)m->live.rounds, "left", (json_int_t)s->wanted, "rewritten",
-		(json_int_t)s->rewritten, "sent", (json_int_t)s->sent));
+		(int)m->live.rounds, "left", (json_int_t)s->wanted, "again",
+		(json_int_t)m->live.again, "sent", (json_int_t)s->sent));
 }
 
 static void switch_over(struct msrc *m, const struct live_sum *s)

@@ -56,6 +56,7 @@ struct msrc {
 	struct {
 		unsigned int rounds, quiet, looks;
 		uint64_t sent;		/* pages, when the round began */
+		uint64_t again;		/* that it has to push again */
 		uint64_t t_begin, t_round, ms;
 		uint64_t left;		/* pages, when it ended */
 	} live;

@@ -157,6 +157,25 @@ maps_in_order() { # host region...: QEMU's back ends ram0, ram1, ... are these
 	done
 }
 
+t_usual_shown() { # how far a round is
+	two || return 1
+	touch "$W/wanted"
+	move_as_usual vm0 a "$PORT_B" & m=$!
+	check "pages of the round" wait_for grep -q "^vm0 .*0/1 pages" "$W/move.err"
+	err=$?
+	rm "$W/wanted"
+	wait "$m" || return 1
+	[ "$err" = 0 ] && says "$W/move.err" "switching over" && says "$W/move.err" "complete at" && moved
+}
+
+t_usual_again() { # how much a round pushes again, whatever is written to meanwhile
+	two || return 1
+	touch "$W/rewritten"
+	move_as_usual vm0 a "$PORT_B"
+	rm "$W/rewritten"
+	says "$W/move.err" "round 2: 100 pages" && moved
+}
+
 t_usual_old() { # to an agent that cannot do that: memory follows the VM
 	altered old move_as_usual || { sed 's/^/# /' "$W/move.err"; return 1; }
 	went_live no && moved

@@ -458,6 +458,9 @@ static void export_out(const char *name, json_t *e, struct tp_export *out)
 	out->wanted = flag("wanted");
 	out->round = num(e, "round");
 	out->begun = out->round;
+	/* with a file "rewritten" the first round leaves pages, and the second none */
+	out->push = flag("rewritten") ? out->round * 1000 : 0;
+	out->rewritten = flag("rewritten") && out->round == 1 ? 100 : 0;
 	out->links = calloc(json_array_size(json_object_get(e, "links")) + 1, sizeof(uint32_t));
 	json_array_foreach(json_object_get(e, "links"), i, l)
 		out->links[out->nr_links++] = json_integer_value(l);
