@@ -28,7 +28,9 @@ python3 - "$W/out/report.json" "$here" >"$W/said" 2>&1 <<'END'
 import glob, json, math, re, sys
 figures = json.load(open(sys.argv[1]))
 wrong = [f for f in figures if not isinstance(f["value"], (int, float)) or not math.isfinite(f["value"])
-         or not f["conditions"] or f["kernel"] != "6.12"]
+         or not f["conditions"] or f["kernel"] != "6.12"
+         # a stage that takes less than no time is between other events
+         or f["name"].startswith("stage_") and f["value"] <= 0]
 have = {f["name"] for f in figures}
 want = set()
 for path in glob.glob(sys.argv[2] + "/*.bench"):
