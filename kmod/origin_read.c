@@ -166,22 +166,20 @@ static void tp_read_again(struct tp_region *r, pgoff_t index)
 void tp_again_work(struct work_struct *work)
 {
 	struct tp_region *r = container_of(work, struct tp_origin, again.work)->region;
-	unsigned long index, n = 0;
 	struct tp_request *req;
+	unsigned long index;
+	bool read = false;
 
 	xa_lock(&r->reqs);
 	xa_for_each_marked(&r->reqs, index, req, TP_REQ_AGAIN) {
 		__xa_clear_mark(&r->reqs, index, TP_REQ_AGAIN);
 		__xa_set_mark(&r->reqs, index, TP_REQ_READ);
-		if (++n % 256)
-			continue;
+		read = true;
 		/* The walk goes by index: it bears what changes meanwhile. */
-		xa_unlock(&r->reqs);
-		cond_resched();
-		xa_lock(&r->reqs);
+		cond_resched_lock(&r->reqs.xa_lock);
 	}
 	xa_unlock(&r->reqs);
-	if (n)
+	if (read)
 		tp_origin_kick(r);
 	tp_region_put(r);
 }

@@ -399,8 +399,8 @@ bool tp_request_answered(struct tp_region *r, pgoff_t index, u32 gen, enum tp_st
  */
 void tp_request_resend(struct tp_region *r)
 {
-	unsigned long index = 0, n = 0;
 	struct tp_request *req;
+	unsigned long index;
 	bool read = false;
 
 	xa_lock(&r->reqs);
@@ -414,12 +414,8 @@ void tp_request_resend(struct tp_region *r)
 		} else {
 			tp_request_send(r, req);
 		}
-		if (++n % 256)
-			continue;
 		/* The walk goes by index: it bears what changes meanwhile. */
-		xa_unlock(&r->reqs);
-		cond_resched();
-		xa_lock(&r->reqs);
+		cond_resched_lock(&r->reqs.xa_lock);
 	}
 	xa_unlock(&r->reqs);
 	if (read)
