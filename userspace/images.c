@@ -447,6 +447,21 @@ static int drop_file(int group, const char *name, const char *suffix)
 	return unlinkat(group, file, 0) ? -errno : 0;
 }
 
+/* What the image @name is in the store, by its @suffix, with its index: 0 or a negative errno. */
+static int drop_image(int group, const char *name, const char *suffix)
+{
+	char index[16];
+	int err;
+
+	snprintf(index, sizeof(index), "%s" INDEX_SUFFIX, suffix);
+	/* the index first: it is of no use alone, and nobody would find it */
+	drop_file(group, name, index);
+	err = drop_file(group, name, suffix);
+	/* that of who has made it just now, and has seen the image */
+	drop_file(group, name, index);
+	return err;
+}
+
 int images_remove(const char *dir, const char *group, const char *name, unsigned int kinds)
 {
 	int store, fd, kept = -ENOENT, old = -ENOENT, link = -ENOENT, err;
@@ -472,23 +487,14 @@ int images_remove(const char *dir, const char *group, const char *name, unsigned
 		free(beside);
 		return fd;
 	}
-	/* the index first: it is of no use alone, and nobody would find it */
 	if (kinds & IMAGES_KEPT) {
-		drop_file(fd, name, KEPT_SUFFIX INDEX_SUFFIX);
-		kept = drop_file(fd, name, KEPT_SUFFIX);
-		/* that of who has made it just now, and has seen the image */
-		drop_file(fd, name, KEPT_SUFFIX INDEX_SUFFIX);
-		drop_file(fd, name, OLD_SUFFIX INDEX_SUFFIX);
-		old = drop_file(fd, name, OLD_SUFFIX);
-		drop_file(fd, name, OLD_SUFFIX INDEX_SUFFIX);
+		kept = drop_image(fd, name, KEPT_SUFFIX);
+		old = drop_image(fd, name, OLD_SUFFIX);
 		if (kept == -ENOENT || (!kept && old != -ENOENT))
 			kept = old;
 	}
-	if (kinds & IMAGES_DISK) {
-		drop_file(fd, name, LINK_SUFFIX INDEX_SUFFIX);
-		link = drop_file(fd, name, LINK_SUFFIX);
-		drop_file(fd, name, LINK_SUFFIX INDEX_SUFFIX);
-	}
+	if (kinds & IMAGES_DISK)
+		link = drop_image(fd, name, LINK_SUFFIX);
 	close(fd);
 	if (!flock(store, LOCK_EX))
 		group_tidy(store, group);
