@@ -170,7 +170,6 @@ static const char *without_slash(const char *dir)
 /* far below 2^24 records of 16 KiB, also when some are shorter */
 #define REKEY_BYTES	(256ULL << 30)
 
-#define BAD_SIZE	"%s takes a size like 512M or 4G, not '%s'"
 #define ORPHAN_MAX_S	604800
 
 struct options {
@@ -313,7 +312,7 @@ int cmd_agent(int argc, char **argv)
 		case KEYS: agent.keys_dir = optarg; break;
 		case REKEY:
 			if (!tp_parse_size(optarg, &agent.rekey_bytes) || !agent.rekey_bytes)
-				return tp_usage(argv[0], BAD_SIZE, "--rekey", optarg);
+				return tp_usage(argv[0], TP_SIZE_RULE, "--rekey", optarg);
 			break;
 		case SOCKET: o.socket = optarg; break;
 		case DIR: dir = optarg; break;
@@ -328,11 +327,11 @@ int cmd_agent(int argc, char **argv)
 		case IMAGES: agent.images = optarg; break;
 		case KEEP_IMAGES:
 			if (!tp_parse_size(optarg, &agent.keep_images))
-				return tp_usage(argv[0], BAD_SIZE, "--keep-images", optarg);
+				return tp_usage(argv[0], TP_SIZE_RULE, "--keep-images", optarg);
 			break;
 		case PLAN_RATE:
 			if (!tp_parse_size(optarg, &agent.plan_rate))
-				return tp_usage(argv[0], BAD_SIZE, "--plan-rate", optarg);
+				return tp_usage(argv[0], TP_SIZE_RULE, "--plan-rate", optarg);
 			break;
 		case 'h':
 			fputs(usage, stdout);

@@ -186,8 +186,7 @@ int cmd_export(int argc, char **argv)
 			break;
 		case SIZE:
 			if (!tp_parse_size(optarg, &size) || !size)
-				return tp_usage(argv[0], "--size takes a size like 512M or 4G, not '%s'",
-						optarg);
+				return tp_usage(argv[0], TP_SIZE_RULE, "--size", optarg);
 			break;
 		case PID:
 			if (!tp_parse_u32(optarg, &pid) || !pid || pid > INT32_MAX)

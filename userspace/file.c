@@ -51,16 +51,25 @@ static int write_all(int fd, const char *text)
 	return 0;
 }
 
+/* @mode 0: it is no file of ours, and has one. Some filesystems tell only then of a full disk. */
+static int write_and_close(int fd, const char *text, mode_t mode)
+{
+	int err = write_all(fd, text);
+
+	if (!err && mode && (fchmod(fd, mode) || fsync(fd)))
+		err = -errno;
+	if (close(fd) && !err)
+		err = -errno;
+	return err;
+}
+
 int file_make(const char *path, const char *text, mode_t mode)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode), err;
 
 	if (fd < 0)
 		return -errno;
-	err = write_all(fd, text);
-	if (!err && (fchmod(fd, mode) || fsync(fd)))
-		err = -errno;
-	close(fd);
+	err = write_and_close(fd, text, mode);
 	if (err)
 		unlink(path);
 	return err;
@@ -95,18 +104,6 @@ int file_replace(const char *path, const char *text, mode_t mode)
 	int err = file_stage(path, text, mode);
 
 	return err ? err : file_commit(path);
-}
-
-/* some filesystems tell only then that there was no room */
-static int write_and_close(int fd, const char *text, mode_t mode)
-{
-	int err = write_all(fd, text);
-
-	if (!err && mode && (fchmod(fd, mode) || fsync(fd)))
-		err = -errno;
-	if (close(fd) && !err)
-		err = -errno;
-	return err;
 }
 
 int file_put(const char *path, const char *text, mode_t mode)

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* for people: the option, and what it got */
+#define TP_SIZE_RULE	"%s takes a size like 512M or 4G, not '%s'"
 /* "4096", "64K", "1.5G", "2GiB": bytes, binary units, an optional fraction */
 bool tp_parse_size(const char *s, uint64_t *bytes);
 /* the same, or hexadecimal with 0x in front */
