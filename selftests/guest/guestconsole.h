@@ -18,6 +18,7 @@ struct guest_number {
 	unsigned int *value, min, max;
 };
 
+uint64_t now_us(void);
 uint64_t now_ms(void);
 
 /* console, /proc; only the main thread writes to the console */

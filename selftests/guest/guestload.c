@@ -101,14 +101,6 @@ static uint64_t task_start_ms;
 
 /* waits */
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000ULL + ts.tv_nsec / 1000;
-}
-
 /* the bucket's upper bound */
 static uint64_t bucket_us(unsigned int b)
 {
