@@ -376,30 +376,46 @@ static void late_file(void)
 	tap_ok(files_close(), "the file is let go of");
 }
 
-/* the same pages in two regions: they cross the link once */
-static void shared(void)
+/* "c" and "e" import what "s" has; "e" is to have its pages from "c", which gets none by itself */
+static void two_of_one(struct tk_pair *p)
 {
-	struct tk_pair p;
-	struct tp_region r;
 	uint32_t id;
-	uint8_t *map;
 	int fd;
 
 	files_open();
 	digest_all(7);
 	tk_new("s", PAGES);
 	tk_fill("s", 0, PAGES, 7);
-	tk_pair_open(&p, 2, false);
-	tk_import(&p, "s", "c", false);
+	tk_pair_open(p, 2, false);
+	tk_import(p, "s", "c", false);
 	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
 	tk_ok(tp_export_new_region(tk_nl, "s2", "s"), "export");
-	tk_ok(tp_export_serve(tk_nl, "s2", p.src, &id), "serve");
+	tk_ok(tp_export_serve(tk_nl, "s2", p->src, &id), "serve");
 	fd = tk_open("c", O_RDONLY);
 	tk_new("e", PAGES);
 	tk_ok(origin("e", fd, 0, PAGES, 0, true, false), "origin");
-	tk_ok(tp_region_import(tk_nl, "e", p.dst, id, true), "import");
+	tk_ok(tp_region_import(tk_nl, "e", p->dst, id, true), "import");
 	tk_ok(tp_region_origin(tk_nl, "e", -1, NULL, 0, false, true), "fill");
 	close(fd);
+}
+
+static void two_of_one_end(struct tk_pair *p)
+{
+	tk_del("e");
+	tk_ok(tp_export_del(tk_nl, "s2"), "release");
+	tk_import_end("s", "c");
+	tk_pair_close(p);
+	tap_ok(files_close(), "nothing is left");
+}
+
+/* the same pages in two regions: they cross the link once */
+static void shared(void)
+{
+	struct tk_pair p;
+	struct tp_region r;
+	uint8_t *map;
+
+	two_of_one(&p);
 	map = tk_map("e", PAGES, PROT_READ, MAP_SHARED);
 	tap_ok(tk_is_page(map + 3 * TK_PAGE, 7, 3) && tk_stat("e").stats.demand == 1,
 	       "a page that is absent in the other region, too, is asked of the peer");
@@ -409,11 +425,7 @@ static void shared(void)
 	r = tk_stat("e");
 	tap_ok(r.stats.file == PAGES - 1 && !r.stats.push && !r.stats.file_bad,
 	       "and nothing crossed the link twice");
-	tk_del("e");
-	tk_ok(tp_export_del(tk_nl, "s2"), "release");
-	tk_import_end("s", "c");
-	tk_pair_close(&p);
-	tap_ok(files_close(), "nothing is left");
+	two_of_one_end(&p);
 }
 
 /* the region whose pages are to be had gets none: it is only read into where it is touched */
@@ -421,33 +433,13 @@ static void standing_still(void)
 {
 	struct tk_pair p;
 	struct tp_region r;
-	uint32_t id;
-	int fd;
 
-	files_open();
-	digest_all(7);
-	tk_new("s", PAGES);
-	tk_fill("s", 0, PAGES, 7);
-	tk_pair_open(&p, 2, false);
-	tk_import(&p, "s", "c", false);
-	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
-	tk_ok(tp_export_new_region(tk_nl, "s2", "s"), "export");
-	tk_ok(tp_export_serve(tk_nl, "s2", p.src, &id), "serve");
-	fd = tk_open("c", O_RDONLY);
-	tk_new("e", PAGES);
-	tk_ok(origin("e", fd, 0, PAGES, 0, true, false), "origin");
-	tk_ok(tp_region_import(tk_nl, "e", p.dst, id, true), "import");
-	tk_ok(tp_region_origin(tk_nl, "e", -1, NULL, 0, false, true), "fill");
-	close(fd);
+	two_of_one(&p);
 	tap_ok(tk_wait_state("e", TELEPAGE_REGION_LOCAL) && !wrong("e", 7, 0),
 	       "a region whose files get nothing any more has all of it from its peer");
 	r = tk_stat("e");
 	tap_ok(r.stats.push == PAGES && tk_stat("c").absent == PAGES, "and leaves them as they are");
-	tk_del("e");
-	tk_ok(tp_export_del(tk_nl, "s2"), "release");
-	tk_import_end("s", "c");
-	tk_pair_close(&p);
-	tap_ok(files_close(), "nothing is left");
+	two_of_one_end(&p);
 }
 
 static int reads_right(void *arg)

@@ -12,39 +12,9 @@ set -u
 . "$(dirname "$0")/agent_lib.sh"
 QUICK=warm,warm_late,late_prepare,late_start,late_stop,commit_refused_killed,qemu_dies,found_new,quit_again,forget
 
-Q=$W/qmp P=$W/peer
-
-qemu_starts() { # what a VM is here; its number in $qemu
-	python3 "$STUB" qmp "$Q" "$W/vm-a/vm0/qmp.sock" "$RAM/a/${1:-vm0}" 1048576 &
-	qemu=$!
-	pids="$pids $qemu"
-	wait_for test -S "$W/vm-a/vm0/qmp.sock" && wait_for test -s "$Q/vm"
-}
-
-qemu_dies() {
-	kill -9 "$qemu"
-	wait "$qemu" 2>/dev/null
-	rm -f "$Q/vm" "$Q"/hold.*
-	[ -n "${1-}" ] || rm -f "$W/vm-a/vm0/qmp.sock"
-}
-
-peer_starts() {
-	python3 "$STUB" peer "$P" "$PORT_B" &
-	peer=$!
-	pids="$pids $peer"
-	wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT_B))" 2>/dev/null
-}
-
-peer_dies() {
-	kill -9 "$peer"
-	wait "$peer" 2>/dev/null
-}
-
 world() {
-	rm -rf "$Q" "$P"
-	mkdir -p "$Q" "$P" "$W/vm-a/vm0"
-	PLAIN=--insecure-plain
-	agent a "$PORT_A" && tp a create vm0 1M >/dev/null && qemu_starts && peer_starts
+	stubs_come
+	agent a "$PORT_A" && stubs_start
 }
 
 # on a loaded machine this comes late, too: no test hangs on when exactly

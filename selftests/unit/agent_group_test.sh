@@ -12,13 +12,17 @@ set -u
 QUICK=import,local,many,noted,asked,asks,kept,kept_later,goes_along
 
 touch "$W/plans"
-Q=$W/qmp P=$W/peer
 
 # --- at the destination: who comes here ---
 
 content() { # FILE: the same each time
 	[ -e "$W/content" ] || head -c 1M /dev/urandom >"$W/content"
 	mkdir -p "${1%/*}" && cp "$W/content" "$1"
+}
+
+exported() { # r of a has the content
+	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
+	tp a freeze r && tp a export r
 }
 
 image() { # DIRECTORY: that of its group, or of who has none
@@ -51,8 +55,7 @@ takes() { # something|nothing|unplanned [GROUP]: that an import of r finds here
 
 t_import() { # what has no group and what is in one of its name have nothing in common
 	OTHERS=
-	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
-	tp a freeze r && tp a export r && image .r || return 1
+	exported && image .r || return 1
 	check "its own" takes something && check "not of a group of its name" takes nothing r &&
 	image r && check "of its group" takes something r && check "not without one" takes unplanned &&
 	check "nor with another" takes nothing g || return 1
@@ -71,8 +74,7 @@ local_group() { # [GROUP]
 }
 
 t_local() { # a VM that is here without a plan has pages of its group, and of nobody else
-	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
-	tp a freeze r && tp a export r || return 1
+	exported || return 1
 	OTHERS=old,
 	local_vm g && check "of its group" takes something g && check "a second time, too" takes something g &&
 	check "not of another" takes nothing h && local_group h && check "it is of another now" takes something h &&
@@ -93,8 +95,7 @@ registered() { # GROUP NAME AGE: a disk, $W/disk.NAME, written to so many minute
 t_many() { # images of a group: the newest are looked at, and it is told that others are not
 	OTHERS=
 	rm -rf "$W/images-b" "$W"/disk.*
-	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
-	tp a freeze r && tp a export r || return 1
+	exported || return 1
 	i=100
 	while [ "$i" -lt 170 ]; do
 		head -c 8K /dev/urandom >"$W/disk.d$i" && registered g "d$i" 60 || return 1
@@ -108,8 +109,7 @@ t_many() { # images of a group: the newest are looked at, and it is told that ot
 t_stale() { # a disk that was written to has most of its blocks still
 	OTHERS=
 	rm -rf "$W/images-b" "$W"/disk.*
-	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
-	tp a freeze r && tp a export r && content "$W/disk.x" && registered g x 10 &&
+	exported && content "$W/disk.x" && registered g x 10 &&
 	"$TELEPAGE" images index --dir "$W/images-b" 2>/dev/null || return 1
 	dd if=/dev/urandom of="$W/disk.x" bs=64K count=1 seek=3 conv=notrunc status=none
 	"$TELEPAGE" images list --dir "$W/images-b" >"$W/out" && says "$W/out" stale &&
@@ -137,8 +137,7 @@ nothing_noted() { # of regions that came here
 
 t_noted() { # what a region came with, and its group, goes with it
 	OTHERS=
-	agent a "$PORT_A" && agent b "$PORT_B" && tp a create r 1M >/dev/null && content "$RAM/a/r" &&
-	tp a freeze r && tp a export r && takes nothing g || return 1
+	exported && takes nothing g || return 1
 	check "nothing of it is left" wait_for nothing_noted || return 1
 	mkdir -p "$W/st-b/plan" "$W/st-b/kept" && echo x >"$W/st-b/plan/s" && echo x >"$W/st-b/kept/s" &&
 	tp b create t 1M >/dev/null && echo x >"$W/st-b/kept/t" || return 1
@@ -176,16 +175,8 @@ t_asked() { # what a source says, an older one too, is nobody else's, and nonsen
 # --- at the source: neither QEMU nor the destination is real ---
 
 world() { # [options of a]
-	rm -rf "$Q" "$P" "$W/images-a"
-	mkdir -p "$Q" "$P" "$W/vm-a/vm0"
-	PLAIN=--insecure-plain
-	agent a "$PORT_A" "$@" && tp a create vm0 1M >/dev/null || return 1
-	python3 "$STUB" qmp "$Q" "$W/vm-a/vm0/qmp.sock" "$RAM/a/vm0" 1048576 &
-	pids="$pids $!"
-	python3 "$STUB" peer "$P" "$PORT_B" &
-	pids="$pids $!"
-	wait_for test -s "$Q/vm" &&
-	wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT_B))" 2>/dev/null
+	stubs_come
+	agent a "$PORT_A" "$@" && stubs_start
 }
 
 asked() { # PLAN GROUP: as it was in `prepare`, in Python
@@ -248,12 +239,6 @@ groups() { # OF-A OF-B: what is written down of vm0 here and there, nothing else
 	is="$(cat "$W/vm-a/vm0/group" 2>/dev/null) $(cat "$W/vm-b/vm0/group" 2>/dev/null)"
 	[ "$is" = "$1 $2" ] || { echo "# $is"; return 1; }
 	[ -z "$(find "$W"/vm-[ab] -name 'group.*')" ]
-}
-
-can_move() {
-	command -v qemu-system-x86_64 >/dev/null && return 0
-	echo "# no qemu-system-x86_64"
-	return 1
 }
 
 t_goes_along() { # it is where the VM is, and nowhere else: the next one of that name is another

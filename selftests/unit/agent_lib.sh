@@ -218,6 +218,46 @@ says() { # file words
 	}
 }
 
+# --- a QEMU and a destination that are not real (agent_stub.py), for an agent a ---
+
+Q=$W/qmp P=$W/peer
+
+qemu_starts() { # what a VM is here; its number in $qemu
+	python3 "$STUB" qmp "$Q" "$W/vm-a/vm0/qmp.sock" "$RAM/a/${1:-vm0}" 1048576 &
+	qemu=$!
+	pids="$pids $qemu"
+	wait_for test -S "$W/vm-a/vm0/qmp.sock" && wait_for test -s "$Q/vm"
+}
+
+qemu_dies() {
+	kill -9 "$qemu"
+	wait "$qemu" 2>/dev/null
+	rm -f "$Q/vm" "$Q"/hold.*
+	[ -n "${1-}" ] || rm -f "$W/vm-a/vm0/qmp.sock"
+}
+
+peer_starts() {
+	python3 "$STUB" peer "$P" "$PORT_B" &
+	peer=$!
+	pids="$pids $peer"
+	wait_for python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT_B))" 2>/dev/null
+}
+
+peer_dies() {
+	kill -9 "$peer"
+	wait "$peer" 2>/dev/null
+}
+
+stubs_come() { # agent a is not there yet
+	rm -rf "$Q" "$P"
+	mkdir -p "$Q" "$P" "$W/vm-a/vm0"
+	PLAIN=--insecure-plain
+}
+
+stubs_start() { # it is, and has vm0
+	tp a create vm0 1M >/dev/null && qemu_starts && peer_starts
+}
+
 stop_all() {
 	rm -f "$W"/hang.*
 	for p in $pids; do
@@ -230,6 +270,12 @@ stop_all() {
 	for f in "$W"/vm-*/*/pid; do
 		[ -s "$f" ] && kill -9 "$(tr -dc 0-9 <"$f")" 2>/dev/null
 	done
+}
+
+can_move() {
+	command -v qemu-system-x86_64 >/dev/null && return 0
+	echo "# no qemu-system-x86_64"
+	return 1
 }
 
 stand_still() { # PID: but not with the pretended kernel in its hands, for which all others would wait

@@ -183,12 +183,6 @@ slow() { # [options of a]
 		dd if=/dev/urandom of="$RAM/a/vm0" bs=1M count=8 seek=8 conv=notrunc status=none
 }
 
-can_move() {
-	command -v qemu-system-x86_64 >/dev/null && return 0
-	echo "# no qemu-system-x86_64"
-	return 1
-}
-
 t_move_waits() { # before the VM stops: either side's worker
 	can_move || return 0
 	two && group || return 1
