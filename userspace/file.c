@@ -24,9 +24,10 @@ char *file_read(const char *path, size_t max)
 	text = xcalloc(1, max + 2);
 	n = read(fd, text, max + 1);
 	close(fd);
-	if (n < 0 || (size_t)n > max) {
+	/* of a text with a NUL only what is before it would be looked at */
+	if (n < 0 || (size_t)n > max || memchr(text, 0, n)) {
 		if (n >= 0)
-			errno = EFBIG;
+			errno = (size_t)n > max ? EFBIG : EILSEQ;
 		free(text);
 		return NULL;
 	}

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* NULL with errno, EFBIG: over @max */
+/* NULL with errno; EFBIG: over @max, EILSEQ: with a NUL, so it is no text */
 char *file_read(const char *path, size_t max);
 /*
  * A new file, on disk when it returns 0, else a negative errno; -EEXIST: there is one.

@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 
 #include "file.h"
+#include "loop.h"
 #include "workingset.h"
 
 #define FIRST_LINE	"telepage-workingset 1"
+#define PAGES_MAX	(INT64_MAX / TELEPAGE_PAGE_SIZE)	/* no file is larger */
 #define RUN_LEN		42		/* two numbers of 20 digits, a blank, a newline */
 #define TEXT_MAX	((WORKINGSET_RUNS_MAX + 4) * RUN_LEN)
 
@@ -22,12 +24,31 @@ void workingset_free(struct workingset *w)
 	memset(w, 0, sizeof(*w));
 }
 
+static int by_start(const void *a, const void *b)
+{
+	const struct telepage_run *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
 uint64_t workingset_count(const struct workingset *w)
 {
-	uint64_t n = 0;
+	struct telepage_run *runs = xcalloc(w->n + 1, sizeof(*runs));
+	uint64_t n = 0, counted = 0;	/* all pages before it are */
 
 	for (size_t i = 0; i < w->n; i++)
-		n += w->runs[i].count;
+		runs[i] = w->runs[i];
+	qsort(runs, w->n, sizeof(*runs), by_start);
+	for (size_t i = 0; i < w->n; i++) {
+		uint64_t start = runs[i].start > counted ? runs[i].start : counted;
+		uint64_t end = runs[i].start + runs[i].count;
+
+		if (end > start)
+			n += end - start;
+		if (end > counted)
+			counted = end;
+	}
+	free(runs);
 	return n;
 }
 
@@ -68,7 +89,8 @@ static const char *parse(const char *p, struct workingset *w)
 	if (!word(&p, FIRST_LINE "\n"))
 		return strncmp(p, "telepage-workingset ", 20) ? "it is no record of a working set" :
 		       "it is of another version";
-	if (!word(&p, "pages ") || !number(&p, &w->pages) || !w->pages || !word(&p, "\nruns ") ||
+	if (!word(&p, "pages ") || !number(&p, &w->pages) || !w->pages ||
+	    w->pages > PAGES_MAX || !word(&p, "\nruns ") ||
 	    !number(&p, &n) || !word(&p, "\n"))
 		return "its header is damaged";
 	if (n > WORKINGSET_RUNS_MAX)
@@ -123,9 +145,9 @@ static char *read_stream(FILE *f)
 	if (!text)
 		return NULL;
 	n = fread(text, 1, TEXT_MAX + 1, f);
-	if (!ferror(f) && n <= TEXT_MAX)
+	if (!ferror(f) && n <= TEXT_MAX && !memchr(text, 0, n))
 		return text;
-	errno = n > TEXT_MAX ? EFBIG : EIO;
+	errno = n > TEXT_MAX ? EFBIG : ferror(f) ? EIO : EILSEQ;
 	free(text);
 	return NULL;
 }
@@ -154,7 +176,7 @@ static const char *parse_file(char *text, struct workingset *w)
 
 	memset(w, 0, sizeof(*w));
 	if (!text)
-		return strerror(errno);
+		return errno == EILSEQ ? "it is no text" : strerror(errno);
 	why = workingset_parse(text, w);
 	free(text);
 	return why;

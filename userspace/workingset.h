@@ -24,7 +24,8 @@ struct workingset {
 };
 
 void workingset_free(struct workingset *w);
-uint64_t workingset_count(const struct workingset *w);	/* pages in all runs */
+/* pages that it names; one that several runs have is one */
+uint64_t workingset_count(const struct workingset *w);
 
 /* @text is anybody's: NULL, or what is wrong with it; then @w is empty */
 const char *workingset_parse(const char *text, struct workingset *w);
