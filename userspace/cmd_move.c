@@ -32,7 +32,7 @@ static const char usage[] =
 "  --mode MODE        postcopy: the VM moves at once, its memory follows; hybrid (default):\n"
 "                     it is pushed while the VM runs here, as long as that pays, the rest\n"
 "                     follows; precopy: the VM stands still for the rest\n"
-"  --switch-after S   push for at most S seconds before the VM moves\n"
+"  --switch-after S   push for at most S seconds before the VM moves; implies hybrid\n"
 "  --warm MS          of postcopy: the VM stands still for at most MS longer until the\n"
 "                     pages that it needs first are there, default 1000; 0: it does not\n"
 "  --sample MS        look for MS ms which pages the VM uses, and push these first; default\n"
@@ -470,8 +470,9 @@ int cmd_move(int argc, char **argv)
 					     "--mode is postcopy, hybrid or precopy, not '%s'", mode);
 			break;
 		case AFTER:
-			if (!tp_parse_u32(optarg, &after) || !after || after > 86400)
-				return wrong(&v, argv[0], "--switch-after takes 1 to 86400 seconds");
+			if (!tp_parse_u32(optarg, &after) || !after || after > MOVE_AFTER_MAX)
+				return wrong(&v, argv[0], "--switch-after takes 1 to %d seconds",
+					     MOVE_AFTER_MAX);
 			break;
 		case WARM:
 			if (!tp_parse_u32(optarg, &warm) || warm > MOVE_WARM_MAX)

@@ -77,19 +77,23 @@ static const char *do_move(struct conn *c, json_t *msg)
 {
 	struct move_request req = { .bulk = TP_BULK_LANES };
 	const char *mode = NULL;
-	int bulk, after = 0, warm = MOVE_WARM_MS, sample = MOVE_SAMPLE_MS;
+	/* as wide as JSON has them: one that is cut would be another one */
+	json_int_t bulk, after = 0, warm = MOVE_WARM_MS, sample = MOVE_SAMPLE_MS;
 
-	if (json_unpack(msg, "{s:s, s?s, s?s, s?s, s:i, s?s, s?i, s?i, s?i}", "vm", &req.vm,
+	if (json_unpack(msg, "{s:s, s?s, s?s, s?s, s:I, s?s, s?I, s?I, s?I}", "vm", &req.vm,
 			"qmp", &req.qmp, "vm_dir", &req.vm_dir, "as", &req.as, "bulk", &bulk,
 			"mode", &mode, "switch_after", &after, "warm", &warm, "sample", &sample) ||
-	    (mode && !move_mode_parse(mode, &req.mode)) || after < 0 || warm < 0 || warm > MOVE_WARM_MAX ||
-	    sample < 0 || sample > MOVE_SAMPLE_MAX ||
+	    (mode && !move_mode_parse(mode, &req.mode)) || after < 0 || after > MOVE_AFTER_MAX ||
+	    warm < 0 || warm > MOVE_WARM_MAX || sample < 0 || sample > MOVE_SAMPLE_MAX ||
 	    !target_from_json(&req.target, json_object_get(msg, "target")))
 		return "bad request";
 	if (bulk < 1 || bulk > TELEPAGE_LANE_MAX)
 		return "bad number of bulk lanes";
 	req.bulk = bulk;
-	req.mode_said = mode;
+	/* who limits the pushing before the VM moves wants it pushed before */
+	if (after && !mode)
+		req.mode = MOVE_HYBRID;
+	req.mode_said = mode || after;
 	req.switch_after = after;
 	req.warm_ms = warm;
 	req.sample = sample;
@@ -99,9 +103,10 @@ static const char *do_move(struct conn *c, json_t *msg)
 static const char *do_import(struct conn *c, json_t *msg)
 {
 	struct import_request req = { .push = true };
-	int bulk, push, uffd = 0;
+	json_int_t bulk;
+	int push, uffd = 0;
 
-	if (json_unpack(msg, "{s:s, s:s, s:i, s:b, s?s, s?b}", "region", &req.region,
+	if (json_unpack(msg, "{s:s, s:s, s:I, s:b, s?s, s?b}", "region", &req.region,
 			"export", &req.export, "bulk", &bulk, "push", &push,
 			"group", &req.group, "uffd", &uffd) ||
 	    !target_from_json(&req.target, json_object_get(msg, "target")))

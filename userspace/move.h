@@ -51,6 +51,7 @@ struct move_request {
 	unsigned int sample;		/* ms before it moves; 0: not at all */
 };
 
+#define MOVE_AFTER_MAX	86400		/* s */
 #define MOVE_WARM_MS	1000		/* unless told otherwise */
 #define MOVE_WARM_MAX	10000
 #define MOVE_WARM_PAGES	2048		/* 8 MiB; a replay's runs in one message */

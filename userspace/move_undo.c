@@ -20,6 +20,7 @@
 #define CONT_TRIES	10		/* once the peer is through */
 #define CANCEL_MS	50		/* between looks whether QEMU has cancelled */
 #define PEER_MS		90000		/* the peer's hook may take its time */
+#define PEER_SLOW_MS	3000		/* then who watches is told what is waited for */
 
 static void undo_peer(struct msrc *m);
 
@@ -311,6 +312,7 @@ static void peer_done(struct msrc *m)
 {
 	peer_close(m->peer);
 	m->peer = NULL;
+	timer_clear(&m->timer);
 	m->undo_peer = false;
 	end_if_done(m);
 }
@@ -323,6 +325,18 @@ static void peer_answered(json_t *msg, const char *err, void *arg)
 	if (err)
 		msrc_note(m, "%s: abort: %s", m->target.host, err);
 	peer_done(m);
+}
+
+static void peer_slow(void *arg)
+{
+	struct msrc *m = arg;
+	char words[512];
+
+	snprintf(words, sizeof(words),
+		 "%s has not said yet that it has undone its side; it is given %d s%s",
+		 m->target.host, PEER_MS / 1000, m->undo_vm ? "" : ", the VM does not wait for it");
+	msrc_note(m, "%s", words);
+	watchers_tell(&m->watchers, json_pack("{s:s, s:s}", "state", "undo", "why", words));
 }
 
 static void peer_lost(struct peer *p, const char *why, void *arg)
@@ -343,6 +357,7 @@ static const struct peer_ops peer_ops = {
 static void undo_peer(struct msrc *m)
 {
 	m->undo_peer = true;
+	timer_set(&m->timer, PEER_SLOW_MS, peer_slow, m);
 	peer_ask(m->peer, "abort", json_pack("{s:s}", "move", m->id), PEER_MS, peer_answered, m);
 }
 

@@ -218,6 +218,22 @@ t_late_start() { # the move is given up while start is unanswered
 	! wait "$m" && wait "$b" && as_before
 }
 
+t_abort_slow() { # the peer takes its time to undo its side: who watches is told, the VM runs
+	world && touch "$P/hold.start" "$P/hold.abort" || return 1
+	begins
+	sees peer start && gives_up && sees peer abort || return 1
+	check "it is said" wait_for grep -q "has not said yet that it has undone" "$W/move.err" &&
+	check "the VM runs" vm_is running || return 1
+	rm "$P/hold.start" "$P/hold.abort"
+	! wait "$m" && wait "$b" && as_before
+}
+
+t_after_old_peer() { # a limit for what the peer cannot do is no limit for something else
+	world || return 1
+	move_as_usual vm0 a "$PORT_B" --switch-after 5 & m=$!
+	! wait "$m" && says "$W/move.err" "use --mode postcopy" && never qmp stop && as_before
+}
+
 t_late_stop() { # ... while stop is: the VM goes on, on memory that it can write
 	world && touch "$Q/hold.stop" || return 1
 	begins
