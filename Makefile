@@ -78,9 +78,10 @@ selftests: deps
 demo: deps
 	@selftests/demo/demo
 
+check: RUN = selftests/run --tier $(TIER) $(addprefix --kernel ,$(KERNELS))
 check: check-deps
-	@$(MAKE) -s tool selftests fuzz lab-modules
-	@selftests/run --tier $(TIER) $(addprefix --kernel ,$(KERNELS))
+	@$(MAKE) -s tool selftests fuzz $$($(RUN) --modules | sed 's/^/lab-module-/')
+	@$(RUN)
 
 bench: deps
 	@$(MAKE) -s tool selftests lab-modules
