@@ -11,6 +11,7 @@
 #	how		what more is to be known of each figure
 #	prefix		of each figure's name ('')
 #	rtt_ms, rate_kbit, repeats	of the line (25, 100000); moves of each way (3)
+#	ways		how it is moved (postcopy qemu hybrid qemu_round)
 #	prepare		a function that makes what such a guest needs, for both hosts (true)
 #
 # BENCH_WAYS: which ones, also precopy and postcopy_cold; BENCH_REPEATS; BENCH_SECONDS: for no
@@ -20,7 +21,7 @@
 # by as much: the round trip, the line, the guest's work; and times are divided.
 slower=${BENCH_SLOWER:-4}
 rtt_ms=${rtt_ms:-25} rate_kbit=${rate_kbit:-100000}
-ways=${BENCH_WAYS:-'postcopy qemu hybrid qemu_round'}
+ways=${BENCH_WAYS:-${ways:-'postcopy qemu hybrid qemu_round'}}
 repeats=${BENCH_REPEATS:-${repeats:-3}}
 [ -z "${BENCH_SHORT:-}" ] || repeats=1
 # where to end even if not all was repeated as often as wanted
