@@ -20,6 +20,9 @@ GUEST_RAM=${GUEST_RAM:-256M}
 # Nothing here is about security or about hardware that can be trusted less. The
 # clock chip's driver polls it for a second, in 20,000 exits: half of the boot.
 GUEST_APPEND='console=ttyS0 quiet panic=-1 nokaslr mitigations=off no_timer_check tsc=reliable initcall_blacklist=cmos_init'
+# Each character of the console is an exit; a debug kernel needs longer for a line than there is
+# between two heartbeats, and the guest would do nothing else.
+[ "${LAB_SLOW:-1}" = 1 ] || GUEST_APPEND="$GUEST_APPEND gl.beat=$((100 * LAB_SLOW))"
 
 # A test that is ended from outside must run its EXIT trap, too.
 trap 'exit 143' TERM INT
@@ -132,9 +135,9 @@ everywhere() {
 	done
 }
 
-# wait_for SECONDS COMMAND...
+# wait_for SECONDS COMMAND...: more of them on a kernel that is slow
 wait_for() {
-	wait_until=$(($(date +%s) + $1))
+	wait_until=$(($(date +%s) + $1 * ${LAB_SLOW:-1}))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$(date +%s)" -lt "$wait_until" ] || return 1
