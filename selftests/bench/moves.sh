@@ -262,7 +262,10 @@ least() {
 ratio() {
 	# shellcheck disable=SC2086 # words
 	ours=$(least "$3" $4) theirs=$(least "$3" $5)
-	if [ -n "$ours" ] && [ -n "$theirs" ]; then
+	[ -n "$ours" ] && [ -n "$theirs" ] || return 0
+	if [ "$(calc "($theirs > 0)")" != 1 ]; then
+		say "$1: $ours against $theirs: no ratio"
+	else
 		figure "$prefix$1" "$(calc "$ours / $theirs")" ratio "$2" "$6 ($ours against $theirs); $how"
 	fi
 }
