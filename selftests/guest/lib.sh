@@ -467,6 +467,8 @@ serial_trace() {
 # still, before the first that another task of the guest could use; all of those; and how long
 # it was to that first. The trace ends here.
 serial_count() {
+	# it may have beaten a few times before another task had anything to do
+	wait_for 60 grep -q ': kvm_async_pf_not_present:' $SERIAL_TRACE/trace
 	echo 0 >$SERIAL_TRACE/events/enable
 	cp $SERIAL_TRACE/trace "$GUEST_LOG/$1.serial"
 	echo >$SERIAL_TRACE/trace
