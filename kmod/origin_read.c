@@ -375,8 +375,9 @@ void tp_reader_work(struct work_struct *work)
 	while (READ_ONCE(r->state) != TELEPAGE_REGION_ABANDONED) {
 		if (tp_take_request(r, &index, &gen)) {
 			tp_read_piece(rd, index, 1, gen);
-			/* what follows is needed next */
-			WRITE_ONCE(o->fill_hint, index + 1);
+			/* What follows is needed next; of what is tried again that is no news. */
+			if (!xa_get_mark(&r->reqs, index, TP_REQ_AGAIN))
+				WRITE_ONCE(o->fill_hint, index + 1);
 		} else if (!ahead || READ_ONCE(o->held) || !tp_fills(r)) {
 			break;
 		} else if (tp_read_replayed(rd)) {

@@ -524,6 +524,46 @@ static void crowd(void)
 	tap_ok(files_close(), "the file is let go of");
 }
 
+#define AWAITED	262144UL	/* pages: a look at all of them takes longer than a request waits */
+
+static int reads_first(void *arg)
+{
+	uint8_t page[TK_PAGE];
+	int fd = tk_open(arg, O_RDONLY);
+
+	return pread(fd, page, sizeof(page), 0) != (ssize_t)sizeof(page);
+}
+
+/* somebody waits for a page that cannot be had, and the others are read ahead all the same */
+static void waits_alone(void)
+{
+	pid_t pid;
+	int fd, d;
+
+	files_open();
+	fd = image(IMAGE, 7, PAGES, 0);
+	tk_new("d", AWAITED);
+	tk_ok(tp_plan_hold(tk_nl, "d"), "hold");
+	tk_ok(origin("d", fd, 0, AWAITED, 0, false, false), "origin");
+	d = tk_open("d", O_RDONLY);
+	tk_new("e", AWAITED + PAGES);
+	tk_ok(origin("e", d, 0, AWAITED, 0, false, false), "origin");
+	tk_ok(origin("e", fd, AWAITED, PAGES, 0, false, false), "origin");
+	pid = tk_fork(reads_first, "e");
+	tk_nap_ms(200);
+	tk_ok(tp_region_origin(tk_nl, "e", -1, NULL, 0, false, true), "fill");
+	tap_ok(tk_until(tk_stat("e").absent == AWAITED),
+	       "what can be had is read ahead while somebody waits for what cannot");
+	tap_ok(!kill(pid, SIGKILL) && tk_reap(pid) == 128 + SIGKILL, "who waits can be killed");
+	close(d);
+	close(fd);
+	tk_ok(tp_region_abandon(tk_nl, "e"), "abandon");
+	tk_del("e");
+	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
+	tk_del("d");
+	tap_ok(files_close(), "the file is let go of");
+}
+
 int main(void)
 {
 	tk_init();
@@ -540,5 +580,6 @@ int main(void)
 	standing_still();
 	chained();
 	crowd();
+	waits_alone();
 	return tap_done();
 }
