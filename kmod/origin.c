@@ -162,6 +162,21 @@ int tp_origin_take_out(struct tp_origin *o, pgoff_t first, pgoff_t last)
 	return 0;
 }
 
+/* Before what is there is taken out for them. */
+static int tp_origin_check_twice(struct tp_extent *const *extents, unsigned int nr,
+				 struct netlink_ext_ack *extack)
+{
+	unsigned int i;
+
+	for (i = 1; i < nr; i++) {
+		if (extents[i]->first <= extents[i - 1]->last) {
+			NL_SET_ERR_MSG(extack, "a page is named twice");
+			return -EEXIST;
+		}
+	}
+	return 0;
+}
+
 static int tp_origin_put_in(struct tp_origin *o, struct tp_extent **extents, unsigned int nr,
 			    struct netlink_ext_ack *extack)
 {
@@ -176,7 +191,7 @@ static int tp_origin_put_in(struct tp_origin *o, struct tp_extent **extents, uns
 	if (!err)
 		return 0;
 	if (err == -EEXIST)
-		NL_SET_ERR_MSG(extack, "a page of it has a file already, or is named twice");
+		NL_SET_ERR_MSG(extack, "a page of it has a file already");
 	for (i--; i-- > 0;)
 		mtree_erase(&o->extents, extents[i]->first);
 	return err;
@@ -306,7 +321,8 @@ int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **ext
 		if (err)
 			return err;
 	}
-	err = tp_origin_check_file(r, file, extack) ?: tp_origin_make(r);
+	err = tp_origin_check_twice(extents, nr, extack) ?:
+	      tp_origin_check_file(r, file, extack) ?: tp_origin_make(r);
 	for (i = 0; replace && i < nr && !err; i++)
 		err = tp_origin_take_out(r->origin, extents[i]->first, extents[i]->last);
 	if (err)

@@ -177,8 +177,17 @@ static void alone(void)
 	tap_ok(files_close(), "the files are let go of");
 }
 
+static int reads_third(void *arg)
+{
+	uint8_t page[TK_PAGE];
+
+	return pread(*(int *)arg, page, sizeof(page), 3 * TK_PAGE) != (ssize_t)sizeof(page) ||
+	       !tk_is_page(page, 7, 3);
+}
+
 static void refusals(void)
 {
+	const struct tp_extent twice[] = { { .start = 2, .count = 4 }, { .start = 5, .count = 1 } };
 	int fd, p[2], w, own, second;
 
 	files_open();
@@ -214,6 +223,9 @@ static void refusals(void)
 	own = tk_open("d", O_RDONLY);
 	refused("a region that was used", origin("d", fd, 20, 1, 0, false, false), 0, "");
 	tap_ok(tk_stat("d").absent == 10, "  (it makes no page absent any more)");
+	refused("other files for a page that is named twice",
+		tp_region_origin(tk_nl, "d", fd, twice, 2, true, false), -EEXIST, "twice");
+	tap_ok(!tk_reap(tk_fork(reads_third, &own)), "and it has the one that it had");
 	tk_new("e", PAGES);
 	tk_fill("e", 0, PAGES, 9);
 	refused("pages that are here", origin("e", fd, 0, 1, 0, false, false), -EBUSY, "absent");

@@ -272,7 +272,7 @@ enum telepage_event {
  *	socket that said HOLD is closed all pages may be pushed, and a region that
  *	is not READY then stays without its files. What one message asks for is
  *	done in the order HOLD, EXTENT, DROP, READY, PLANNED, FILL; of one
- *	that is refused nothing is, but what REPLACE took away or was done
+ *	that is refused nothing is, but what was done, or REPLACE took away,
  *	before ENOMEM.
  *	EEXIST a page has a file; ERANGE outside of the region; EBUSY no page is
  *	absent, the region was touched before, or imports already (HOLD);
