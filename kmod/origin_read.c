@@ -123,17 +123,49 @@ static bool tp_piece_get(struct tp_origin *o, pgoff_t index, unsigned int nr, st
 	return e;
 }
 
-/* The file has not got the page: it comes from the peer, if there is one. */
-static void tp_distrust(struct tp_region *r, pgoff_t index, int err)
+/* Has the page got another file, or another place or digest there, since @p was looked up? */
+static bool tp_piece_replaced(struct tp_origin *o, const struct tp_piece *p, unsigned int i,
+			      pgoff_t index)
 {
-	if (test_and_clear_bit(index, r->origin->local)) {
+	MA_STATE(mas, &o->extents, index, index);
+	const struct tp_extent *e = mas_walk(&mas);
+
+	if (!e)
+		return false;
+	if (e->file != p->file || !e->digests == p->verify ||
+	    e->offset + ((u64)(index - e->first) << PAGE_SHIFT) != p->pos + ((u64)i << PAGE_SHIFT))
+		return true;
+	return p->verify && memcmp(e->digests + (index - e->first) * TELEPAGE_DIGEST_SIZE,
+				   p->digests[i], TELEPAGE_DIGEST_SIZE);
+}
+
+/*
+ * The file has not got the page: it comes from the peer, if there is one. Return: false: it
+ * has another file by now, about which this says nothing.
+ */
+static bool tp_distrust(struct tp_region *r, const struct tp_piece *p, unsigned int i,
+			pgoff_t index, int err)
+{
+	struct tp_origin *o = r->origin;
+	bool replaced, bad = false;
+
+	/* The bit of a new extent is set after that was put in: it is not cleared here. */
+	mtree_lock(&o->extents);
+	replaced = tp_piece_replaced(o, p, i, index);
+	if (!replaced)
+		bad = test_and_clear_bit(index, o->local);
+	mtree_unlock(&o->extents);
+	if (replaced)
+		return false;
+	if (bad) {
 		tp_stat_inc(r, TP_STAT_FILE_BAD);
 		trace_telepage_distrust(r, index, err);
 	}
 	/* Pairs with the barrier in tp_request(): it sees the bit, or we its request. */
 	smp_mb__after_atomic();
-	if (!tp_request_reroute(r, index))
+	if (!tp_request_reroute(r, index) && !test_bit(index, o->local))
 		tp_region_break(r, err == -EBADMSG ? EBADMSG : EIO);
+	return true;
 }
 
 /* Do a work of a region's files, which holds a reference on the region, in a while. */
@@ -226,9 +258,12 @@ static bool tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsig
 			tp_request_reroute(r, index);
 		return false;
 	}
-	if (err)
-		tp_distrust(r, index, err);
-	return true;
+	if (!err || tp_distrust(r, p, i, index, err))
+		return true;
+	/* without a peer who has replaced it looks for requests */
+	if (gen)
+		tp_request_reroute(r, index);
+	return false;
 }
 
 /* Read up to @nr pages. @gen: of the request for the one, 0: nobody asked. Return: how many. */

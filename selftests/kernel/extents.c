@@ -305,6 +305,38 @@ static void while_read(void)
 	tap_ok(files_close(), "the file is let go of");
 }
 
+#define SWAPS	100
+
+/* another file is given for pages while the one before is read, and found wrong */
+static void swapped(void)
+{
+	const struct tp_extent all = { .count = PAGES, .digests = digests[0] };
+	int bad, good, whole = 0;
+
+	files_open();
+	digest_all(7);
+	bad = image(IMAGE, 8, PAGES, 0);
+	good = image(DIR "/other", 7, PAGES, 0);
+	for (int i = 0; i < SWAPS; i++) {
+		tk_new("d", PAGES);
+		tk_ok(origin("d", bad, 0, PAGES, 0, true, true), "origin");
+		tk_nap_ms(i % 5);
+		tk_ok(tp_region_origin(tk_nl, "d", good, &all, 1, true, false), "replace");
+		whole += tk_wait_state("d", TELEPAGE_REGION_LOCAL);
+		if (whole <= i)
+			break;
+		tk_del("d");
+	}
+	tap_is(whole, SWAPS, "pages that get another file while they are read come from that");
+	if (whole < SWAPS) {
+		tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
+		tk_del("d");
+	}
+	close(bad);
+	close(good);
+	tap_ok(files_close(), "the files are let go of");
+}
+
 int main(void)
 {
 	tk_init();
@@ -316,5 +348,6 @@ int main(void)
 	parts(false);
 	parts(true);
 	while_read();
+	swapped();
 	return tap_done();
 }
