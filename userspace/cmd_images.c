@@ -387,7 +387,7 @@ static int index_one(const char *dir, const struct images_entry *e)
 
 	if (fd < 0)
 		return tp_fail("images index: %s: %s", e->path,
-			       e->malformed || e->old ? images_error(e) : origin_error(fd));
+			       e->err || e->old ? images_error(e) : origin_error(fd));
 	snprintf(label, sizeof(label), "%s/%s", group_text(group, e->group), e->name);
 	tp_progress_init(&p, stderr, label);
 	p.no_demand = true;

@@ -104,6 +104,9 @@ const char *images_error(const struct images_entry *e)
 		return "registers nothing: it has to be a file of one line, an absolute path";
 	if (e->old)
 		return "an older telepage has kept it, nobody can tell for whom: it is not used";
+	/* open_image() follows none, so there need not be many levels of them */
+	if (e->err == -ELOOP)
+		return "has a link in it by now, which is not followed (register what it leads to)";
 	return origin_error(e->err);
 }
 

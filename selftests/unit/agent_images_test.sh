@@ -168,6 +168,16 @@ t_missing() { # a registered file that has gone is told of
 	check "until it is back" wait_for listed "g/disk.raw:disk:no" >/dev/null
 }
 
+t_linked() { # a registered file in whose place there is a link now is told of in these words
+	worlds
+	disk disk.raw
+	images add "$W/disk.raw" --group g && mv "$W/disk.raw" "$W/disk2" && ln -s disk2 "$W/disk.raw" || return 1
+	words="$W/disk.raw: has a link in it by now, which is not followed"
+	images list >"$W/out" && says "$W/out" "$words" && images list --json >"$W/out" &&
+	says "$W/out" '"index":null,"error":"has a link in it by now' &&
+	refused 1 "index: $words" index disk.raw --group g
+}
+
 t_removed_in_index() { # what is forgotten while the agent indexes it leaves no index
 	worlds
 	disk disk.raw && disk disk2 && images add "$W/disk.raw" --group g &&
