@@ -177,6 +177,17 @@ static int tp_origin_check_twice(struct tp_extent *const *extents, unsigned int 
 	return 0;
 }
 
+/* They are freed next, so the tree must not keep one for want of a node. */
+static void tp_origin_put_back(struct tp_origin *o, struct tp_extent *const *extents,
+			       unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		mtree_store_range(&o->extents, extents[i]->first, extents[i]->last, NULL,
+				  GFP_KERNEL | __GFP_NOFAIL);
+}
+
 static int tp_origin_put_in(struct tp_origin *o, struct tp_extent **extents, unsigned int nr,
 			    struct netlink_ext_ack *extack)
 {
@@ -192,8 +203,7 @@ static int tp_origin_put_in(struct tp_origin *o, struct tp_extent **extents, uns
 		return 0;
 	if (err == -EEXIST)
 		NL_SET_ERR_MSG(extack, "a page of it has a file already");
-	for (i--; i-- > 0;)
-		mtree_erase(&o->extents, extents[i]->first);
+	tp_origin_put_back(o, extents, i - 1);
 	return err;
 }
 
@@ -340,8 +350,7 @@ int tp_origin_add(struct tp_region *r, struct file *file, struct tp_extent **ext
 		tp_origin_join(r->origin, extents, nr);
 		return 0;
 	}
-	for (i = 0; i < nr; i++)
-		mtree_erase(&r->origin->extents, extents[i]->first);
+	tp_origin_put_back(r->origin, extents, nr);
 	return err;
 }
 
