@@ -55,6 +55,27 @@ static void remove_stale(const struct sockaddr_un *a)
 		close(s);
 }
 
+/*
+ * The directory may be the VMM's, who can put anything in the socket's place: nothing is
+ * done to what merely has its name.
+ */
+static int give_away(const char *path, uint32_t uid, uint32_t gid)
+{
+	int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC), err = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st))
+		err = -errno;
+	else if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() || st.st_nlink != 1)
+		err = -ESTALE;
+	else if (fchownat(fd, "", uid, gid, AT_EMPTY_PATH))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
 int attach_listen(const char *path, uint32_t mode, uint32_t uid, uint32_t gid)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -68,18 +89,24 @@ int attach_listen(const char *path, uint32_t mode, uint32_t uid, uint32_t gid)
 	memcpy(a.sun_path, path, strlen(path) + 1);
 	remove_stale(&a);
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	old = umask(0177);
-	err = s < 0 || bind(s, (void *)&a, sizeof(a));
+	/* it is made with the mode of the descriptor */
+	old = umask(0);
+	err = s < 0 || fchmod(s, mode) || bind(s, (void *)&a, sizeof(a)) ? -errno : 0;
 	umask(old);
 	if (err) {
-		tp_fail("%s: %s", path, strerror(errno));
+		tp_fail("%s: %s", path, strerror(-err));
 		if (s >= 0)
 			close(s);
 		return -1;
 	}
 	/* before listen(), so that nobody connects who may not */
-	if (((uid || gid) && lchown(path, uid, gid)) || chmod(path, mode) || listen(s, 1)) {
-		tp_fail("%s: %s", path, strerror(errno));
+	if (uid || gid)
+		err = give_away(path, uid, gid);
+	if (!err && listen(s, 1))
+		err = -errno;
+	if (err) {
+		tp_fail("%s: %s", path,
+			err == -ESTALE ? "something else was put in its place" : strerror(-err));
 		unlink(path);
 		close(s);
 		return -1;

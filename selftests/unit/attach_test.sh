@@ -75,6 +75,56 @@ echo keep >"$dir/file"
 "$tool" attach vm0 --listen "$dir/file" 2>"$dir/err"
 [ $? = 1 ] && [ "$(cat "$dir/file")" = keep ]
 ok $? "a file is not removed: $(cat "$dir/err")"
+(umask 077 && "$tool" attach vm0 --listen "$dir/sock" --mode 0666 >/dev/null 2>&1) &
+n=0
+while [ ! -S "$dir/sock" ] && [ $n -lt 600 ]; do
+	n=$((n + 1))
+	sleep 0.05
+done
+[ "$(stat -c %a "$dir/sock")" = 666 ]
+ok $? "the socket has the mode that was asked for: $(stat -c %a "$dir/sock")"
+peer -
+wait $!
+
+# who can write to the directory puts a link in the socket's place as soon as it is there
+cat >"$dir/swap.c" <<-'EOT'
+	#define _GNU_SOURCE
+	#include <dlfcn.h>
+	#include <stdlib.h>
+	#include <sys/socket.h>
+	#include <sys/un.h>
+	#include <unistd.h>
+
+	int bind(int s, const struct sockaddr *a, socklen_t len)
+	{
+		int (*real)(int, const struct sockaddr *, socklen_t) = dlsym(RTLD_NEXT, "bind");
+		const char *path = ((const struct sockaddr_un *)a)->sun_path;
+		int ret = real(s, a, len);
+
+		if (!ret && a->sa_family == AF_UNIX && !unlink(path))
+			ret = symlink(getenv("VICTIM"), path);
+		return ret;
+	}
+EOT
+if cc -shared -fPIC -o "$dir/swap.so" "$dir/swap.c" -ldl 2>"$dir/err"; then
+	echo keep >"$dir/victim"
+	chmod 600 "$dir/victim"
+	VICTIM=$dir/victim LD_PRELOAD=$dir/swap.so ASAN_OPTIONS=verify_asan_link_order=0 timeout 2 \
+		"$tool" attach vm0 --listen "$dir/sock" --mode 0666 >/dev/null 2>&1
+	[ "$(stat -c %a "$dir/victim")" = 600 ]
+	ok $? "a file that a link has put in its place keeps its mode"
+	rm -f "$dir/sock"
+	if [ "$(id -u)" = 0 ]; then
+		VICTIM=$dir/victim LD_PRELOAD=$dir/swap.so ASAN_OPTIONS=verify_asan_link_order=0 \
+			timeout 2 "$tool" attach vm0 --listen "$dir/sock" --owner 1:1 >/dev/null 2>"$dir/err"
+		[ "$(stat -c %u "$dir/victim")" = 0 ] && grep -q "$dir/sock: " "$dir/err"
+		ok $? "and its owner: $(cat "$dir/err")"
+		rm -f "$dir/sock"
+	fi
+else
+	echo "# no compiler: $(head -n 1 "$dir/err")"
+fi
+
 "$tool" attach vm0 --listen "$dir/$(printf '%0120d' 0)" 2>"$dir/err"
 [ $? = 1 ] && grep -q 'too long' "$dir/err"
 ok $? "a path that is too long"
