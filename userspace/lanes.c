@@ -315,8 +315,8 @@ void plink_accept_lane(int fd, json_t *first, const char *from, const char *who)
 		return;
 	}
 	if (strcmp(who, l->who) != 0) {
-		note("link %u lane %lld: %s (%s) wants a lane that is not its own", l->id,
-		     (long long)n, from, who);
+		note_peer("link %u lane %lld: %s (%s) wants a lane that is not its own", l->id,
+			  (long long)n, from, who);
 		transport_answer(fd, "the link belongs to another peer");
 		close(fd);
 		return;

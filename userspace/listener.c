@@ -72,7 +72,7 @@ static void linger(struct greet *g)
 static void refuse(struct greet *g, const char *words)
 {
 	transport_answer(g->fd, words);
-	note("%s: refused: %s", g->addr, words);
+	note_peer("%s: refused: %s", g->addr, words);
 	linger(g);
 }
 
@@ -91,7 +91,7 @@ static bool accept_shake(struct greet *g)
 	if (tls_peer_plain(g->tls)) {
 		refuse(g, "this agent does not talk in the clear: " MAKE_KEYS);
 	} else {
-		note("%s: refused: %s", g->addr, plain(words));
+		note_peer("%s: refused: %s", g->addr, plain(words));
 		linger(g);
 	}
 	return false;
@@ -167,7 +167,7 @@ static void greet_event(uint32_t events, void *arg)
 	why = check_first(first, words, sizeof(words));
 	if (why) {
 		transport_answer(fd, why);
-		note("%s: refused: %s", g->addr, why);
+		note_peer("%s: refused: %s", g->addr, why);
 	} else {
 		watch_del(g->watch);
 		g->watch = NULL;

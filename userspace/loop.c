@@ -61,6 +61,38 @@ void note(const char *fmt, ...)
 	fprintf(stderr, "telepage agent: %s\n", line);
 }
 
+/* A log that others can fill has no room for what else happens. */
+#define PEER_NOTES	20
+#define PEER_NOTES_MS	10000
+
+void note_peer(const char *fmt, ...)
+{
+	static unsigned int said, left_out;
+	static uint64_t since;
+	uint64_t now = now_ms();
+	char line[1024];
+	va_list ap;
+
+	if (!since || now - since >= PEER_NOTES_MS) {
+		if (left_out)
+			note("%u more refusals were not told", left_out);
+		since = now;
+		said = 0;
+		left_out = 0;
+	}
+	if (said == PEER_NOTES) {
+		if (!left_out++)
+			note("more refusals than %u in %u s are not told", PEER_NOTES,
+			     PEER_NOTES_MS / 1000);
+		return;
+	}
+	said++;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	note("%s", line);
+}
+
 void *xcalloc(size_t n, size_t size)
 {
 	void *p = calloc(n, size);

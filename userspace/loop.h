@@ -56,6 +56,8 @@ uint64_t now_ms(void);
 
 /* one line on stderr per event; systemd's journal adds the time */
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* the same of what anybody on the network can make us say: so many lines, then they are counted */
+void note_peer(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* @dst is an array; what does not fit is cut */
 #define copy_str(dst, src)	snprintf(dst, sizeof(dst), "%s", src)

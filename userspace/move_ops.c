@@ -24,8 +24,8 @@ static struct mdst *own_move(struct peer *p, json_t *msg)
 
 	if (!m || !strcmp(m->who, peer_who(p)))
 		return m;
-	note("move %.8s of %s: %s (%s) asks for it, but is not its source", m->id, m->vm,
-	     peer_addr(p), peer_who(p));
+	note_peer("move %.8s of %s: %s (%s) asks for it, but is not its source", m->id, m->vm,
+		  peer_addr(p), peer_who(p));
 	return NULL;
 }
 

@@ -177,7 +177,7 @@ void peer_refuse(struct peer *p, json_int_t id, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(words, sizeof(words), fmt, ap);
 	va_end(ap);
-	note("%s: refused: %s", p->addr, plain(words));
+	note_peer("%s: refused: %s", p->addr, plain(words));
 	peer_answer(p, id, json_pack("{s:s}", "error", words));
 }
 

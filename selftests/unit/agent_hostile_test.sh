@@ -83,6 +83,22 @@ time.sleep(60)" &
 	alive
 }
 
+t_many_refusals() { # who is not let in does not fill the log either
+	agent a "$PORT_A" || return 1
+	python3 -c "
+import socket
+for i in range(300):
+    s = socket.create_connection(('127.0.0.1', $PORT_A))
+    s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')
+    s.shutdown(socket.SHUT_WR)
+    while s.recv(4096):
+        pass
+" || return 1
+	check "told of some" grep -q "refused: it speaks no TLS" "$W/a.log" &&
+	check "not of each" test "$(grep -c refus "$W/a.log")" -lt 150 &&
+	check "and said so" grep -q "more refusals than" "$W/a.log" && alive
+}
+
 ticks() { # of the processor, that agent a has had
 	awk '{ print $14 + $15 }' "/proc/$pid_a/stat"
 }
