@@ -9,15 +9,30 @@
 #include "netlink.h"
 #include "telepage.h"
 
-/* There was no memory for an event. */
-static void tp_event_missed(void)
+/*
+ * To who listens in any network namespace that belongs to the first user namespace. In
+ * those of others anybody who is root there may join the group.
+ * @skb: the event, or NULL: there was no memory for it.
+ */
+static void tp_event_multicast(struct sk_buff *skb)
 {
+	struct sk_buff *copy;
 	struct net *net;
 
 	rcu_read_lock();
-	for_each_net_rcu(net)
-		genl_set_err(&tp_family, net, 0, TP_MCGRP_EVENTS, -ENOBUFS);
+	for_each_net_rcu(net) {
+		if (net->user_ns != &init_user_ns ||
+		    !genl_has_listeners(&tp_family, net, TP_MCGRP_EVENTS))
+			continue;
+		copy = skb ? skb_clone(skb, GFP_ATOMIC) : NULL;
+		if (copy)
+			genlmsg_multicast_netns(&tp_family, net, copy, 0, TP_MCGRP_EVENTS,
+						GFP_ATOMIC);
+		else
+			genl_set_err(&tp_family, net, 0, TP_MCGRP_EVENTS, -ENOBUFS);
+	}
 	rcu_read_unlock();
+	nlmsg_free(skb);
 }
 
 static void tp_event_send(enum telepage_event kind, int noun, const char *name, bool has_link,
@@ -27,7 +42,7 @@ static void tp_event_send(enum telepage_event kind, int noun, const char *name, 
 	void *hdr;
 
 	if (!skb) {
-		tp_event_missed();
+		tp_event_multicast(NULL);
 		return;
 	}
 	hdr = genlmsg_put(skb, 0, 0, &tp_family, 0, TELEPAGE_CMD_EVENT);
@@ -41,7 +56,7 @@ static void tp_event_send(enum telepage_event kind, int noun, const char *name, 
 		return;
 	}
 	genlmsg_end(skb, hdr);
-	tp_multicast_allns(&tp_family, skb, TP_MCGRP_EVENTS);
+	tp_event_multicast(skb);
 }
 
 /**

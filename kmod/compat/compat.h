@@ -93,12 +93,9 @@ static inline struct folio *tp_alloc_folio(gfp_t gfp)
 }
 #endif
 
-#ifdef HAVE_MULTICAST_ALLNS_FLAGS
-#define tp_multicast_allns(family, skb, group) \
-	genlmsg_multicast_allns(family, skb, 0, group, GFP_KERNEL)
-#else
-#define tp_multicast_allns(family, skb, group) \
-	genlmsg_multicast_allns(family, skb, 0, group)
+/* Older kernels have it by the name that it has for commands. */
+#ifndef HAVE_MULTICAST_CAP
+#define GENL_MCAST_CAP_NET_ADMIN GENL_UNS_ADMIN_PERM
 #endif
 
 /* One page of another process, with a reference; see get_user_pages_remote(). */

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -294,6 +295,58 @@ static int unprivileged(void *arg)
 	return bad;
 }
 
+static void count(const struct tp_event *ev, void *arg)
+{
+	(*(int *)arg)++;
+}
+
+/* root of namespaces of his own, who may join any group there. @arg: two pipes */
+static int namespaced(void *arg)
+{
+	int (*p)[2] = arg, n = 0;
+	struct tp_nl *nl;
+	char c = 0;
+
+	close(p[1][1]);
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
+		return 99;
+	if (tp_nl_events_open(&nl))
+		nl = NULL;
+	if (write(p[0][1], &c, 1) != 1 || read(p[1][0], &c, 1) != 1)
+		return 98;
+	if (nl)
+		tp_nl_events_read(nl, count, &n);
+	return n;
+}
+
+static void test_events(void)
+{
+	int p[2][2], status;
+	pid_t pid;
+	char c = 0;
+
+	if (pipe(p[0]) || pipe(p[1]))
+		tk_die("pipe: %m");
+	pid = tk_fork(namespaced, p);
+	close(p[0][1]);
+	if (read(p[0][0], &c, 1) == 1) {
+		/* who listens has it before this returns */
+		tk_new("secret", 1);
+		tk_del("secret");
+	}
+	c = write(p[1][1], &c, 1);
+	status = tk_reap(pid);
+	if (status == 99)
+		tap_skip("events", "there are no user namespaces");
+	else
+		tap_ok(!status, "who is root in a user namespace only hears of no event");
+	if (status && status != 99)
+		tap_note("status %d", status);
+	close(p[0][0]);
+	close(p[1][0]);
+	close(p[1][1]);
+}
+
 static void test_privilege(void)
 {
 	int status;
@@ -318,6 +371,7 @@ int main(void)
 	test_lanes();
 	test_raw_messages();
 	test_privilege();
+	test_events();
 	tk_ok(tp_region_dump(tk_nl, &regions) ?: tp_export_dump(tk_nl, &exports) ?:
 	      tp_link_dump(tk_nl, &links), "dump");
 	tap_ok(!regions.n && !exports.n && !links.n, "nothing is left of all that");
