@@ -8,6 +8,7 @@
  */
 #include <linux/dcache.h>
 #include <linux/fs_context.h>
+#include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/statfs.h>
 #include "link.h"
@@ -169,8 +170,13 @@ struct tp_region *tp_fs_new_inode(umode_t mode, kuid_t uid, kgid_t gid, loff_t s
 	struct vfsmount *mnt;
 
 	lockdep_assert_held(&tp_ctl_mutex);
+	/* A command that runs while the module ends would make what outlives it. */
+	if (!try_module_get(THIS_MODULE))
+		return ERR_PTR(-ENODEV);
 	/* A mount of our own, for a moment: it makes or finds the superblock. */
 	mnt = vfs_kern_mount(&tp_fs_type, SB_KERNMOUNT, TELEPAGE_FS_NAME, NULL);
+	/* the superblock has a reference of its own */
+	module_put(THIS_MODULE);
 	if (IS_ERR(mnt))
 		return ERR_CAST(mnt);
 	sb = mnt->mnt_sb;

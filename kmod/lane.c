@@ -445,6 +445,12 @@ static struct tp_lane *tp_lane_new(struct tp_link *link, u32 nr, int fd,
 	err = tp_lane_check_socket(lane->sock, extack);
 	if (err)
 		goto err_sock;
+	/* Until the lane is freed there is code of ours to return to. */
+	if (!try_module_get(THIS_MODULE)) {
+		NL_SET_ERR_MSG(extack, "the module is being unloaded");
+		err = -ENODEV;
+		goto err_sock;
+	}
 
 	kref_init(&lane->ref);
 	kref_get(&link->ref);
@@ -454,8 +460,6 @@ static struct tp_lane *tp_lane_new(struct tp_link *link, u32 nr, int fd,
 	tp_packer_init(&lane->packer);
 	init_completion(&lane->gone);
 	INIT_WORK(&lane->fail_work, tp_lane_fail_work);
-	/* Until the lane is freed there is code of ours to return to. */
-	__module_get(THIS_MODULE);
 	return lane;
 
 err_sock:
