@@ -255,21 +255,8 @@ static void tp_import_ask_again(struct tp_link *link)
 	}
 }
 
-/**
- * tp_import_tx_work - send what waits on a link
- * @work: link->tx_work
- *
- * Context: one at a time per link. What is taken off the queue and then lost with
- * the lane is asked for again when the lane is back: tp_import_lane_up(). That may
- * have been while we still held the old one: so what we could not send goes back.
- */
-void tp_import_tx_work(struct work_struct *work)
+static void tp_import_tx(struct tp_link *link, struct tp_lane *lane)
 {
-	struct tp_link *link = container_of(work, struct tp_link, tx_work);
-	struct tp_lane *lane = tp_lane_get(link, TELEPAGE_LANE_URGENT);
-
-	if (!lane)
-		return;
 	while (test_bit(TP_LANE_UP, &lane->flags) && !test_bit(TP_LANE_FAILED, &lane->flags)) {
 		struct tp_hdr hdr = { .type = TP_MSG_DEMAND };
 		struct tp_region *r;
@@ -305,7 +292,26 @@ void tp_import_tx_work(struct work_struct *work)
 			tp_lane_send(lane, &hdr, link->tx_buf);
 		tp_region_put(r);
 	}
-	tp_lane_put(lane);
+}
+
+/**
+ * tp_import_tx_work - send what waits on a link
+ * @work: link->tx_work, which holds a reference
+ *
+ * Context: one at a time per link. What is taken off the queue and then lost with
+ * the lane is asked for again when the lane is back: tp_import_lane_up(). That may
+ * have been while we still held the old one: so what we could not send goes back.
+ */
+void tp_import_tx_work(struct work_struct *work)
+{
+	struct tp_link *link = container_of(work, struct tp_link, tx_work);
+	struct tp_lane *lane = tp_lane_get(link, TELEPAGE_LANE_URGENT);
+
+	if (lane) {
+		tp_import_tx(link, lane);
+		tp_lane_put(lane);
+	}
+	tp_link_put(link);
 }
 
 /**

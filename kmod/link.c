@@ -6,7 +6,8 @@
  * phases: refuse while regions import over it; mark it dead, so that no lane can
  * be attached; end its serves; detach its lanes, which stops their threads; stop
  * the works; drop the registry's reference. A region that imported over it keeps
- * the memory until it is evicted, nothing else.
+ * the memory until it is evicted. It may still say that there is something to send,
+ * which the work then finds no lane for: what is queued has a reference of its own.
  */
 #include <linux/netlink.h>
 #include <linux/slab.h>
@@ -170,7 +171,8 @@ int tp_link_del(struct tp_link *link, struct netlink_ext_ack *extack)
 		}
 	}
 	cancel_delayed_work_sync(&link->want_work);
-	cancel_work_sync(&link->tx_work);
+	if (cancel_work_sync(&link->tx_work))
+		tp_link_put(link);
 	/* The end of the serves made every relay ready: let them end. */
 	flush_work(&link->relay_work);
 	tp_link_put(link);
@@ -181,11 +183,14 @@ int tp_link_del(struct tp_link *link, struct netlink_ext_ack *extack)
  * tp_link_kick - there may be something to send to the source
  * @link: the link
  *
- * Context: any; the caller's region or the registry keeps the link.
+ * Context: any; the caller's region or the registry keeps the link. The region may go
+ * before the work has run, of a link that is deleted already.
  */
 void tp_link_kick(struct tp_link *link)
 {
-	queue_work(tp_wq, &link->tx_work);
+	kref_get(&link->ref);
+	if (!queue_work(tp_wq, &link->tx_work))
+		tp_link_put(link);
 }
 
 /**

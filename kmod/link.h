@@ -27,7 +27,8 @@ struct tp_rounds;
  * struct tp_link - what joins this host to one peer
  *
  * @ref is held by the registry (LINK_NEW to LINK_DEL), by each lane, by each
- * region that imports or imported over it and by each serve.
+ * region that imports or imported over it, by each serve, and by tx_work while it is
+ * queued.
  */
 struct tp_link {
 	struct kref ref;
@@ -44,7 +45,7 @@ struct tp_link {
 
 	spinlock_t queue_lock;		/* protects demands and request->queue, ->sent */
 	struct list_head demands;	/* requests not sent yet */
-	/* Sends demands, then wants; holds no reference: LINK_DEL stops it. */
+	/* Sends demands, then wants; holds a reference while queued. */
 	struct work_struct tx_work;
 	u8 *tx_buf;			/* tx work only: TP_LIST_MAX entries */
 
