@@ -89,6 +89,8 @@ struct tp_export *tp_export_new(const char *name, const char *peer,
 		ex->region = what->region;
 		spin_lock(&ex->region->lock);
 		ex->region->nr_exports++;
+		/* What a peer may have been given does not become absent here. */
+		ex->region->touched = true;
 		spin_unlock(&ex->region->lock);
 	}
 	ex->file = what->file;

@@ -46,6 +46,10 @@ int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bo
 		NL_SET_ERR_MSG(extack, "the region fills from its files: import first");
 		return -EBUSY;
 	}
+	if (r->frozen) {
+		NL_SET_ERR_MSG(extack, "the region is frozen: import first, or thaw it");
+		return -EBUSY;
+	}
 	remote = kvmalloc_array(longs, sizeof(long), GFP_KERNEL_ACCOUNT);
 	ahead = tp_ahead_new(r, live);
 	if (!remote || !ahead) {

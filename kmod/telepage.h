@@ -123,7 +123,7 @@ struct tp_region {
 	spinlock_t lock;		/* protects the next six fields */
 	bool dead;			/* deleted: cannot be opened any more */
 	bool bridged;			/* was attached once: is no file any more */
-	bool touched;			/* was opened once: cannot import any more */
+	bool touched;			/* was opened or exported: cannot import any more */
 	bool loading;			/* pages are becoming absent: cannot be opened now */
 	unsigned int openers;
 	unsigned int nr_exports;

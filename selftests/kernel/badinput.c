@@ -103,9 +103,19 @@ static void test_import(void)
 	refused(tp_export_serve(tk_nl, "none", link, &id), ENOENT, "serve: no export");
 	tk_ok(tp_export_serve(tk_nl, "e", link, &id), "serve");
 	refused(tp_export_serve(tk_nl, "e", link, &id), EEXIST, "serve: it is already");
+	refused(tp_region_import(tk_nl, "r2", link, 2, true), EBUSY, "import: it is exported");
 	tk_ok(tp_export_del(tk_nl, "e"), "release");
+	refused(tp_region_import(tk_nl, "r2", link, 2, true), EBUSY, "import: it was exported");
 	tk_del("r");
 	tk_del("r2");
+	tk_new("r", 64);
+	tk_ok(tp_region_freeze(tk_nl, "r"), "freeze");
+	refused(tp_region_import(tk_nl, "r", link, 1, true), EBUSY, "import: it is frozen");
+	refused(tp_region_import_live(tk_nl, "r", link, 1), EBUSY, "live import: it is frozen");
+	tk_ok(tp_region_thaw(tk_nl, "r"), "thaw");
+	tk_ok(tp_region_import(tk_nl, "r", link, 1, true), "import");
+	tk_ok(tp_region_abandon(tk_nl, "r"), "abandon");
+	tk_del("r");
 	tk_ok(tp_link_del(tk_nl, link), "link del");
 }
 

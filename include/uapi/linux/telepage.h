@@ -186,7 +186,8 @@ enum telepage_event {
  *	EXPORT_ID over link LINK (NAME). Only a region that was never touched
  *	can import. PUSH 0 asks the peer to push nothing (demand only). LIVE: the
  *	peer pushes in live rounds before it freezes. EINVAL LIVE with PUSH 0.
- *	EBUSY it is open, has content, or imports already; ENOENT.
+ *	EBUSY it is open, has content, is frozen, is or was exported, or imports
+ *	already; ENOENT.
  * @TELEPAGE_CMD_REGION_ABANDON: give up the absent pages (NAME).
  *	EINVAL nothing is absent.
  * @TELEPAGE_CMD_EXPORT_NEW: make an export: NAME, and REGION, or FD with
