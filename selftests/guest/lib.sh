@@ -331,7 +331,7 @@ vm_run() {
 	telepage create "$run_vm" "$GUEST_RAM" >/dev/null || return 1
 	console_open "$run_vm"
 	"$GUEST_HOOK" run "$run_vm" </dev/null || return 1
-	wait_for 90 grep -q ' hb ' "$GUEST_LOG/$run_vm.log" || {
+	wait_for 240 grep -q ' hb ' "$GUEST_LOG/$run_vm.log" || {
 		tail -n 5 "$GUEST_LOG/$run_vm.log"
 		return 1
 	}
