@@ -53,7 +53,7 @@ from_pipe() { # what writes to it is slow, and there is more of it than goes in 
 		printf 'telepage-workingset 1\npages 99999\nruns 20000\n'
 		seq -f '%.0f 10' 20000
 	} >"$W/pipe" &
-	timeout 20 "$TELEPAGE" workingset show disk "$W/pipe" | grep -q '^200,000 of 99,999 pages'
+	timeout 20 "$TELEPAGE" workingset show disk "$W/pipe" | grep -q '^20,009 of 99,999 pages'
 }
 
 t_workingset_named() { # a pipe, a link, a file of somebody's: each stays what it is
