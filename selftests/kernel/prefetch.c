@@ -215,7 +215,8 @@ static void test_ends(void)
 		tk_die("punch: %m");
 	close(fd);
 	s = stats();
-	tap_ok(s.prefetch_hit + s.prefetch_waste == s.prefetch_sent &&
+	/* a source that has much else to do may leave out what nobody needs yet */
+	tap_ok(s.prefetch_hit + s.prefetch_waste == s.prefetch_came &&
 	       tk_is_zero(map + 200 * TK_PAGE, 300 * TK_PAGE),
 	       "what came ahead and is discarded is zero, and was in vain");
 	say("read");
