@@ -45,20 +45,26 @@ uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-void note(const char *fmt, ...)
+static void __attribute__((format(printf, 1, 0))) vnote(const char *fmt, va_list ap)
 {
 	char line[1024];
-	va_list ap;
 	char *p;
 
-	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
 	/* some of it came from a peer or a VMM: keep it on one plain line */
 	for (p = line; *p; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
 	fprintf(stderr, "telepage agent: %s\n", line);
+}
+
+void note(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vnote(fmt, ap);
+	va_end(ap);
 }
 
 /* A log that others can fill has no room for what else happens. */
@@ -70,7 +76,6 @@ void note_peer(const char *fmt, ...)
 	static unsigned int said, left_out;
 	static uint64_t since;
 	uint64_t now = now_ms();
-	char line[1024];
 	va_list ap;
 
 	if (!since || now - since >= PEER_NOTES_MS) {
@@ -88,9 +93,8 @@ void note_peer(const char *fmt, ...)
 	}
 	said++;
 	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
+	vnote(fmt, ap);
 	va_end(ap);
-	note("%s", line);
 }
 
 void *xcalloc(size_t n, size_t size)

@@ -44,6 +44,20 @@ static void end_if_done(struct msrc *m)
 	msrc_free(m);
 }
 
+/* what it waits for, to the log and to who watches */
+static void tell_wait(struct msrc *m, const char *fmt, ...)
+{
+	char words[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	plain(words);
+	msrc_note(m, "%s", words);
+	watchers_tell(&m->watchers, json_pack("{s:s, s:s}", "state", "undo", "why", words));
+}
+
 /* the VM */
 
 static void vm_done(struct msrc *m, bool resumed)
@@ -94,15 +108,8 @@ static void try_again(struct msrc *m, const char *why)
 	m->ram_finder = NULL;
 	qmp_close(m->qmp);
 	m->qmp = NULL;
-	if (!m->vm_backoff) {
-		char words[512];
-
-		snprintf(words, sizeof(words), "cannot resume the VM yet: %s", why);
-		plain(words);
-		msrc_note(m, "%s", words);
-		watchers_tell(&m->watchers, json_pack("{s:s, s:s}", "state", "undo",
-						      "why", words));
-	}
+	if (!m->vm_backoff)
+		tell_wait(m, "cannot resume the VM yet: %s", why);
 	m->vm_backoff = m->vm_backoff ? m->vm_backoff * 2 : VM_BACKOFF_MIN;
 	if (m->vm_backoff > VM_BACKOFF_MAX)
 		m->vm_backoff = VM_BACKOFF_MAX;
@@ -330,13 +337,9 @@ static void peer_answered(json_t *msg, const char *err, void *arg)
 static void peer_slow(void *arg)
 {
 	struct msrc *m = arg;
-	char words[512];
 
-	snprintf(words, sizeof(words),
-		 "%s has not said yet that it has undone its side; it is given %d s%s",
-		 m->target.host, PEER_MS / 1000, m->undo_vm ? "" : ", the VM does not wait for it");
-	msrc_note(m, "%s", words);
-	watchers_tell(&m->watchers, json_pack("{s:s, s:s}", "state", "undo", "why", words));
+	tell_wait(m, "%s has not said yet that it has undone its side; it is given %d s%s",
+		  m->target.host, PEER_MS / 1000, m->undo_vm ? "" : ", the VM does not wait for it");
 }
 
 static void peer_lost(struct peer *p, const char *why, void *arg)
