@@ -464,6 +464,18 @@ static int reads_right(void *arg)
 	       !tk_is_page(page, t->seed, t->page);
 }
 
+/* "e", whose file is "d", whose file is @fd; @d: "d" as it is open for that */
+static void chain_end(int d, int fd)
+{
+	close(d);
+	close(fd);
+	tk_ok(tp_region_abandon(tk_nl, "e"), "abandon");
+	tk_del("e");
+	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
+	tk_del("d");
+	tap_ok(files_close(), "the file is let go of");
+}
+
 /* a region whose file is another one, which nobody has told to read anything */
 static void chained(void)
 {
@@ -480,13 +492,7 @@ static void chained(void)
 	       "a page that is needed is read through two regions");
 	tap_ok(tk_stat("d").stats.file == 1 && tk_stat("e").stats.file == 1,
 	       "and no other one");
-	close(middle);
-	close(fd);
-	tk_ok(tp_region_abandon(tk_nl, "e"), "abandon");
-	tk_del("e");
-	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
-	tk_del("d");
-	tap_ok(files_close(), "the file is let go of");
+	chain_end(middle, fd);
 }
 
 #define CROWD	600	/* more regions than there are workers for all of them */
@@ -567,13 +573,7 @@ static void waits_alone(void)
 	tap_ok(tk_until(tk_stat("e").absent == AWAITED),
 	       "what can be had is read ahead while somebody waits for what cannot");
 	tap_ok(!kill(pid, SIGKILL) && tk_reap(pid) == 128 + SIGKILL, "who waits can be killed");
-	close(d);
-	close(fd);
-	tk_ok(tp_region_abandon(tk_nl, "e"), "abandon");
-	tk_del("e");
-	tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
-	tk_del("d");
-	tap_ok(files_close(), "the file is let go of");
+	chain_end(d, fd);
 }
 
 int main(void)
