@@ -261,7 +261,7 @@ static void tp_import_ask_again(struct tp_link *link)
 
 static void tp_import_tx(struct tp_link *link, struct tp_lane *lane)
 {
-	while (test_bit(TP_LANE_UP, &lane->flags) && !test_bit(TP_LANE_FAILED, &lane->flags)) {
+	while (test_bit(TP_LANE_ASKS, &lane->flags) && !test_bit(TP_LANE_FAILED, &lane->flags)) {
 		struct tp_hdr hdr = { .type = TP_MSG_DEMAND };
 		struct tp_region *r;
 
@@ -349,6 +349,12 @@ void tp_import_lane_up(struct tp_lane *lane)
 		}
 		tp_region_put(r);
 	}
+	/*
+	 * Not before: what is forgotten of what was asked for ahead makes room for more,
+	 * which would go before demands that the walk has not come to yet.
+	 */
+	smp_mb__before_atomic();
+	set_bit(TP_LANE_ASKS, &lane->flags);
 	tp_link_kick(link);
 }
 

@@ -73,7 +73,11 @@ struct tp_link {
 	atomic64_t tx_bytes, rx_bytes, bad;
 };
 
-enum { TP_LANE_UP, TP_LANE_FAILED };
+enum {
+	TP_LANE_UP,	/* greeted */
+	TP_LANE_ASKS,	/* what went with the urgent lane before it is queued again */
+	TP_LANE_FAILED,
+};
 
 /**
  * struct tp_lane - one socket of a link
