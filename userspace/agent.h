@@ -54,6 +54,12 @@
 
 struct keys;
 
+enum accept_moves {
+	ACCEPT_ALL,			/* the source says how its VM is started here */
+	ACCEPT_KNOWN,			/* this host does, and takes no other VMs */
+	ACCEPT_NONE,
+};
+
 struct agent {
 	struct tp_nl *nl;
 	const char *dir;		/* the mounted filesystem */
@@ -64,6 +70,7 @@ struct agent {
 	struct keys *keys;		/* else: with these; NULL: there are no peers */
 	const char *keys_dir;
 	uint64_t rekey_bytes;		/* a lane that has carried so many gets new keys */
+	enum accept_moves accept_moves;
 	unsigned int orphan_ms;		/* a ready destination waits so long for its source */
 	const char *images;		/* files that may have pages: images.h */
 	uint64_t keep_images;		/* bytes of memory images kept there, 0: none */

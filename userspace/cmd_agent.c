@@ -51,6 +51,9 @@ static const char usage[] =
 "  --hook PATH          starts and stops VMMs, default $TELEPAGE_HOOK or\n"
 "                       " TP_HOOK "\n"
 "  --state DIR          the journal, default " TP_AGENT_STATE "\n"
+"  --accept-moves RULE  which VMs may come here: all (default), started as their source\n"
+"                       says; known: those of which this host has VM-DIR/VM/args, which\n"
+"                       alone says it; none\n"
 "  --orphan-timeout S   how long a VM that is ready to run here waits for its\n"
 "                       source, default 30\n"
 "  --images DIR         files that may have pages of VMs, see telepage images --help,\n"
@@ -251,9 +254,11 @@ static int start(const struct options *o)
 	/* last: nobody is let in before we know what we have */
 	if (!o->no_listen)
 		transport_accept(greeted);
-	note("ready%s%s%s", o->no_listen ? "" : ", listens on ",
+	note("ready%s%s%s%s", o->no_listen ? "" : ", listens on ",
 	     o->no_listen ? "" : transport_listens(at, sizeof(at)),
-	     agent.plain ? ", in the clear" : "");
+	     agent.plain ? ", in the clear" : "",
+	     agent.accept_moves == ACCEPT_KNOWN ? ", takes VMs that are known here" :
+	     agent.accept_moves == ACCEPT_NONE ? ", takes no VMs" : "");
 	tell_manager("READY=1");
 	indexer_start(agent.images, agent.plan_rate);
 	err = loop_run();
@@ -265,7 +270,7 @@ static int start(const struct options *o)
 int cmd_agent(int argc, char **argv)
 {
 	enum { LISTEN = 256, NO_LISTEN, PLAIN, KEYS, REKEY, SOCKET, DIR, VM_DIR, HOOK, STATE,
-	       ORPHAN, IMAGES, KEEP_IMAGES, PLAN_RATE };
+	       ORPHAN, IMAGES, KEEP_IMAGES, PLAN_RATE, ACCEPT };
 	static const struct option longopts[] = {
 		{ "listen", required_argument, NULL, LISTEN },
 		{ "no-listen", no_argument, NULL, NO_LISTEN },
@@ -281,6 +286,7 @@ int cmd_agent(int argc, char **argv)
 		{ "images", required_argument, NULL, IMAGES },
 		{ "keep-images", required_argument, NULL, KEEP_IMAGES },
 		{ "plan-rate", required_argument, NULL, PLAN_RATE },
+		{ "accept-moves", required_argument, NULL, ACCEPT },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
@@ -323,6 +329,11 @@ int cmd_agent(int argc, char **argv)
 			if (!tp_parse_seconds(optarg, &seconds) || seconds > ORPHAN_MAX_S)
 				return tp_usage(argv[0], "bad number of seconds '%s' (0 to %d)", optarg,
 						ORPHAN_MAX_S);
+			break;
+		case ACCEPT:
+			if (!accept_parse(optarg, &agent.accept_moves))
+				return tp_usage(argv[0], "--accept-moves is all, known or none, not '%s'",
+						optarg);
 			break;
 		case IMAGES: agent.images = optarg; break;
 		case KEEP_IMAGES:

@@ -15,6 +15,9 @@ struct conn;
 #define MOVE_SAMPLE_MAX	60000
 #define MOVE_ARGS_MAX	16384		/* the operator's args file: fits in a line of JSON */
 
+/* false: no such rule */
+bool accept_parse(const char *word, enum accept_moves *rule);
+
 /* sums over the regions of a move, pages */
 struct counters {
 	uint64_t total, absent, zero, demand, push, rx_bytes, file;

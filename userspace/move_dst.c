@@ -75,6 +75,7 @@ struct mdst *mdst_new(const char *id, const char *vm)
 	snprintf(m->vm_dir, sizeof(m->vm_dir), "%s/%s", agent.vm_dir, vm);
 	snprintf(m->qmp_path, sizeof(m->qmp_path), "%s/qmp.sock", m->vm_dir);
 	snprintf(m->args_path, sizeof(m->args_path), "%s/args.%.8s", m->vm_dir, id);
+	snprintf(m->args_here, sizeof(m->args_here), "%s/args", m->vm_dir);
 	snprintf(m->group_path, sizeof(m->group_path), "%s/group.%.8s", m->vm_dir, id);
 	devstate_init(&m->devstate);
 	snprintf(m->incoming, sizeof(m->incoming), "%s/incoming.sock", m->vm_dir);
@@ -163,7 +164,7 @@ void mdst_hook_env(struct mdst *m, struct hook_env *env)
 	env->vm = m->vm;
 	env->vm_dir = m->vm_dir;
 	env->qmp = m->qmp_path;
-	env->args_file = m->args_path;
+	env->args_file = mdst_args_file(m);
 	env->machine = m->machine;
 	env->nr = m->nr;
 	for (i = 0; i < m->nr; i++) {

@@ -77,6 +77,8 @@ struct mdst {
 
 	char vm_dir[256], qmp_path[300], incoming[300];
 	char args_path[300], group_path[300];	/* what the source has said, until it runs here */
+	char args_here[300];		/* of a VM that ran here before, or has to be known */
+	bool known;			/* what the source says of both is not looked at */
 	bool made_dir, releasing;
 	bool abandoned;			/* a region of it was, with pages missing */
 	json_t *machine;
@@ -102,6 +104,17 @@ struct mdst *mdst_new(const char *id, const char *vm);
 void mdst_free(struct mdst *m);
 int mdst_journal(struct mdst *m);
 const char *mdst_state_name(const struct mdst *m);
+
+/*
+ * move_accept.c. May the VM come here? 0, or a negative errno and @why, for the source's user.
+ * Then what the source says it is started with is written down, where that counts.
+ */
+int mdst_accept(struct mdst *m, char *why, size_t len);
+int mdst_take_args(struct mdst *m, const char *said);
+/* what it is started with: that, or what this host has */
+const char *mdst_args_file(const struct mdst *m);
+/* may @group, of the source's, NULL: none, be what files here are looked at by? */
+bool mdst_same_group(const struct mdst *m, const char *group);
 
 /* makes regions and link; @err has the words when it fails, and nothing stays behind */
 int mdst_make(struct mdst *m, json_t *regions, unsigned int lanes, char *err, size_t len);

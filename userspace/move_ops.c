@@ -122,7 +122,6 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 	const char *vm = json_string_value(json_object_get(msg, "vm")), *why;
 	json_t *regions = json_object_get(msg, "regions");
 	json_int_t bulk = json_integer_value(json_object_get(msg, "bulk"));
-	const char *args = json_string_value(json_object_get(msg, "args"));
 	struct mdst *m = vm ? mdst_find_vm(vm) : NULL;
 	char err[320];
 	int ret;
@@ -156,11 +155,14 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 		mdst_free(m);
 		return;
 	}
+	if (mdst_accept(m, err, sizeof(err))) {
+		peer_refuse(p, id, "%s", err);
+		mdst_free(m);
+		return;
+	}
 	mkdir(agent.vm_dir, 0755);
 	m->made_dir = !mkdir(m->vm_dir, 0700);
-	if (!args)
-		args = "";
-	ret = file_replace(m->args_path, args, 0600);
+	ret = mdst_take_args(m, json_string_value(json_object_get(msg, "args")));
 	if (ret) {
 		peer_refuse(p, id, "%s: %s", m->args_path, strerror(-ret));
 		goto undo;

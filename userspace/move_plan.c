@@ -204,20 +204,24 @@ static void wait_or_let_go(struct mdst *m)
  * Does the source want a plan, and say well for whom? An older one says true, and has a group
  * if it names one.
  */
-static bool wants_plan(json_t *prepare, const char *group)
+static bool wants_plan(const struct mdst *m, json_t *prepare, const char *group)
 {
 	json_t *plan = json_object_get(prepare, "plan");
 	const char *whose = json_string_value(plan);
 
 	if (json_object_get(prepare, "group") && (!group || !name_ok(group)))
 		return false;
-	return json_is_true(plan) || (whose && !strcmp(whose, group ? "group" : "own"));
+	if (!json_is_true(plan) && (!whose || strcmp(whose, group ? "group" : "own") != 0))
+		return false;
+	return mdst_same_group(m, group);
 }
 
 int mdst_plan_group(struct mdst *m, json_t *prepare)
 {
 	const char *group = json_string_value(json_object_get(prepare, "group"));
 
+	if (m->known)
+		return 0;
 	/* empty: it has none, whatever a VM of its name had that was here before */
 	return file_replace(m->group_path, group && name_ok(group) ? group : "", 0600);
 }
@@ -239,7 +243,7 @@ void mdst_plan_prepare(struct mdst *m, json_t *prepare)
 	plan_group(job, group, m->vm);
 	for (unsigned int i = 0; i < m->nr; i++)
 		plan_region(job, m->region[i].name, m->region[i].size);
-	if (wants_plan(prepare, group))
+	if (wants_plan(m, prepare, group))
 		planner_hold(&m->plan, held, m);
 	else
 		mdst_prepared(m);

@@ -172,6 +172,20 @@ t_asked() { # what a source says, an older one too, is nobody else's, and nonsen
 	check "something else" prepares false '"plan":"all","group":"g"'
 }
 
+t_known() { # of a VM that has to be known this host says in which group it is
+	PLAIN=--insecure-plain
+	mkdir -p "$W/vm-b/vm0" && echo x >"$W/vm-b/vm0/args" && echo g >"$W/vm-b/vm0/group" &&
+	agent b "$PORT_B" --accept-moves known && image g && image h && image .vm0 || return 1
+	check "in its group" prepares true '"plan":"group","group":"g"' &&
+	check "not in another" prepares false '"plan":"group","group":"h"' &&
+	says "$W/b.log" "in group h at its source, in g here" &&
+	check "nor by itself" prepares false '"plan":"own"' &&
+	check "the group stays" grep -qx g "$W/vm-b/vm0/group" && rm "$W/vm-b/vm0/group" || return 1
+	check "by itself" prepares true '"plan":"own"' &&
+	check "not in any" prepares false '"plan":"group","group":"g"' &&
+	check "what there is of it stays" grep -qx x "$W/vm-b/vm0/args"
+}
+
 # --- at the source: neither QEMU nor the destination is real ---
 
 world() { # [options of a]

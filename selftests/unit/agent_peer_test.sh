@@ -230,6 +230,32 @@ t_export_to() { # who has a certificate gets what names it
 	done
 }
 
+has_argument() { # word: QEMU at b was started with it
+	tr '\0' '\n' <"/proc/$(cat "$W/vm-b/vm0/pid")/cmdline" | grep -qx -- "$1"
+}
+
+t_accept_none() { # a host that takes no VMs gives its exports all the same
+	agent a "$PORT_A" && agent b "$PORT_B" --accept-moves none && vm_start a || return 1
+	! move vm0 a "$PORT_B" && says "$W/move.err" "takes no VMs" && unmoved || return 1
+	check "nothing is made for it" test ! -e "$W/vm-b/vm0" &&
+	head -c 65536 /dev/urandom >"$W/file" && tp b export e --file "$W/file" --to any &&
+	tp a import e --from "127.0.0.1:$PORT_B" --wait --socket "$W/a.sock" 2>"$W/imp.err" &&
+	check "same content" cmp "$W/file" "$RAM/a/e"
+}
+
+t_accept_known() { # who sends a VM does not say what is executed for it
+	agent a "$PORT_A" && agent b "$PORT_B" --accept-moves known &&
+	vm_start a "-uuid
+00000000-0000-0000-0000-00000000000a" || return 1
+	! move vm0 a "$PORT_B" && says "$W/move.err" "vm0 is not known there: no $W/vm-b/vm0/args" && unmoved || return 1
+	check "nothing is made for it" test ! -e "$W/vm-b/vm0" && mkdir "$W/vm-b/vm0" &&
+	sed 's/000a$/000b/' "$W/vm-a/vm0/args" >"$W/vm-b/vm0/args" && cp "$W/vm-b/vm0/args" "$W/args" || return 1
+	move vm0 a "$PORT_B" || { cat "$W/move.err"; return 1; }
+	moved && check "started as it is known here" has_argument 00000000-0000-0000-0000-00000000000b &&
+	check "not as the source says" not has_argument 00000000-0000-0000-0000-00000000000a &&
+	check "which stays so" cmp "$W/args" "$W/vm-b/vm0/args"
+}
+
 t_strangers() { # who does not speak the protocol
 	PLAIN=--insecure-plain
 	agent a "$PORT_A" || return 1

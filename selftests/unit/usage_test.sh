@@ -47,12 +47,13 @@ wrong "--export takes a value" import r --from h --export ''
 wrong "--file takes a value" export e --file ''
 wrong "--region takes a value" export e --region ''
 wrong "--to takes a value" export e --to ''
-for o in listen keys socket dir vm-dir hook state rekey orphan-timeout images keep-images plan-rate; do
+for o in listen keys socket dir vm-dir hook state rekey orphan-timeout images keep-images plan-rate accept-moves; do
 	wrong "--$o takes a value" agent "--$o" ''
 done
 for o in rekey keep-images plan-rate; do
 	wrong "--$o takes a size like 512M or 4G, not '1Q'" agent "--$o" 1Q
 done
+wrong "--accept-moves is all, known or none, not 'some'" agent --accept-moves some
 wrong "--size takes a size like 512M or 4G, not 'x'" export e --file /dev/null --size x
 for o in keys import issue name; do
 	wrong "--$o takes a value" agent init "--$o" ''
