@@ -59,12 +59,6 @@ int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bo
 	}
 	bitmap_fill(remote, r->nr_pages);
 
-	kref_get(&link->ref);
-	tp_region_get(r);
-	r->link = link;
-	r->export_id = export_id;
-	r->push = push;
-	r->want_pos = r->nr_pages;
 	/* A place that cannot fail later, and that receive threads do not see yet. */
 	err = xa_insert(&link->imports, export_id, XA_ZERO_ENTRY, GFP_KERNEL);
 	if (err) {
@@ -81,6 +75,13 @@ int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bo
 		err = -EBUSY;
 		goto err;
 	}
+	kref_get(&link->ref);
+	tp_region_get(r);
+	/* Not before it is sure: who reads files looks for a peer. */
+	r->link = link;
+	r->export_id = export_id;
+	r->push = push;
+	r->want_pos = r->nr_pages;
 	/* One more, so that it is not complete before the source has stopped. */
 	atomic_long_set(&r->absent, r->nr_pages + live);
 	r->live = live;
@@ -101,11 +102,11 @@ int tp_import_start(struct tp_region *r, struct tp_link *link, u32 export_id, bo
 	xa_store(&link->imports, export_id, r, GFP_KERNEL);
 	tp_link_kick(link);
 	queue_delayed_work(tp_wq, &link->want_work, TP_WANT_INTERVAL);
+	/* a reader may have begun before there was a peer */
+	if (r->origin)
+		tp_origin_watch(r);
 	return 0;
 err:
-	r->link = NULL;
-	tp_link_put(link);
-	tp_region_put(r);
 	kvfree(remote);
 	tp_ahead_free(ahead);
 	return err;
@@ -189,16 +190,19 @@ static pgoff_t tp_want_limit(const struct tp_region *r)
 /* Encode the next runs of absent pages that were not offered yet. */
 static unsigned int tp_import_take_wants(struct tp_region *r, u8 *buf)
 {
-	/* Pairs with smp_store_release() in tp_origin_make(). */
-	const struct tp_origin *o = smp_load_acquire(&r->origin);
-	pgoff_t limit = tp_want_limit(r);
+	const struct tp_origin *o;
 	unsigned int n = 0;
+	pgoff_t limit;
 
+	if (test_and_clear_bit(TP_WANT_AGAIN, &r->want_flags))
+		r->want_pos = 0;
+	/* Behind that bit, which is set when any of what follows has changed. */
+	limit = tp_want_limit(r);
+	/* Pairs with smp_store_release() in tp_origin_make(). */
+	o = smp_load_acquire(&r->origin);
 	/* Held for good: what its files have is not used, so it has to come. */
 	if (o && READ_ONCE(o->held) && !READ_ONCE(o->planner))
 		o = NULL;
-	if (test_and_clear_bit(TP_WANT_AGAIN, &r->want_flags))
-		r->want_pos = 0;
 	while (n < TP_LIST_MAX && r->want_pos < limit) {
 		struct tp_run run;
 		pgoff_t end;

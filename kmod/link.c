@@ -180,6 +180,25 @@ int tp_link_del(struct tp_link *link, struct netlink_ext_ack *extack)
 }
 
 /**
+ * tp_link_is_up - can the peer be asked for anything now?
+ * @link: the link
+ *
+ * Context: sleeps.
+ */
+bool tp_link_is_up(struct tp_link *link)
+{
+	struct tp_lane *lane = tp_lane_get(link, TELEPAGE_LANE_URGENT);
+	bool up = false;
+
+	if (lane) {
+		up = test_bit(TP_LANE_UP, &lane->flags) &&
+		     !test_bit(TP_LANE_FAILED, &lane->flags);
+		tp_lane_put(lane);
+	}
+	return up;
+}
+
+/**
  * tp_link_kick - there may be something to send to the source
  * @link: the link
  *

@@ -204,6 +204,7 @@ int tp_link_del(struct tp_link *link, struct netlink_ext_ack *extack);
 struct tp_link *tp_link_find(u32 id);
 int tp_link_set_peer(struct tp_link *link, const char *peer);
 void tp_link_put(struct tp_link *link);
+bool tp_link_is_up(struct tp_link *link);
 void tp_link_kick(struct tp_link *link);
 void tp_link_kick_push(struct tp_link *link);
 

@@ -43,19 +43,6 @@ static int tp_nl_fill_lanes(struct sk_buff *skb, struct tp_link *link)
 	return err;
 }
 
-static bool tp_link_up(struct tp_link *link)
-{
-	struct tp_lane *lane = tp_lane_get(link, TELEPAGE_LANE_URGENT);
-	bool up = false;
-
-	if (lane) {
-		up = test_bit(TP_LANE_UP, &lane->flags) &&
-		     !test_bit(TP_LANE_FAILED, &lane->flags);
-		tp_lane_put(lane);
-	}
-	return up;
-}
-
 static int tp_nl_fill_link(struct sk_buff *skb, void *obj)
 {
 	struct tp_link *link = obj;
@@ -63,7 +50,7 @@ static int tp_nl_fill_link(struct sk_buff *skb, void *obj)
 	lockdep_assert_held(&tp_ctl_mutex);
 	if (nla_put_u32(skb, TELEPAGE_A_LINK_ID, link->id) ||
 	    nla_put_string(skb, TELEPAGE_A_LINK_PEER, link->peer) ||
-	    (tp_link_up(link) && nla_put_flag(skb, TELEPAGE_A_LINK_UP)) ||
+	    (tp_link_is_up(link) && nla_put_flag(skb, TELEPAGE_A_LINK_UP)) ||
 	    nla_put_u32(skb, TELEPAGE_A_LINK_IMPORTS, atomic_read(&link->nr_imports)) ||
 	    nla_put_u32(skb, TELEPAGE_A_LINK_SERVES, atomic_read(&link->nr_serves)) ||
 	    nla_put_u64_64bit(skb, TELEPAGE_A_LINK_TX_BYTES, atomic64_read(&link->tx_bytes),

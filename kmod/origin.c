@@ -24,6 +24,7 @@ static void tp_reader_kick(struct tp_reader *rd)
 	/* One that runs is queued again, and looks again. */
 	if (!queue_work(tp_read_wq, &rd->work))
 		tp_region_put(r);
+	tp_origin_watch(r);
 }
 
 /**
@@ -84,6 +85,7 @@ int tp_origin_make(struct tp_region *r)
 	mt_init(&o->extents);
 	INIT_DELAYED_WORK(&o->again, tp_again_work);
 	INIT_DELAYED_WORK(&o->fill_again, tp_fill_again_work);
+	INIT_DELAYED_WORK(&o->watch, tp_watch_work);
 	for (i = 0; i < TP_READERS; i++) {
 		INIT_WORK(&o->readers[i].work, tp_reader_work);
 		o->readers[i].origin = o;
@@ -381,6 +383,8 @@ void tp_origin_end(struct tp_region *r)
 	if (cancel_delayed_work(&r->origin->again))
 		tp_region_put(r);
 	if (cancel_delayed_work(&r->origin->fill_again))
+		tp_region_put(r);
+	if (cancel_delayed_work(&r->origin->watch))
 		tp_region_put(r);
 	tp_replay_forget(&r->origin->replay, &r->origin->lock);
 	/* what finds no memory to go now goes with the region */

@@ -14,6 +14,9 @@
 #define TP_READERS	4	/* pages of one region that are waited for on disk at a time */
 #define TP_AGAIN_MS	20	/* until a needed page that could not be had is tried again */
 #define TP_STILL_MS	10000	/* without any page for a region that others wait for */
+#define TP_WATCH_MS	500	/* between looks at how readers get on, where there is a peer: */
+#define TP_WATCH_LATE	2U	/* a needed page that takes more is asked of the peer as well */
+#define TP_WATCH_STILL	20U	/* a reader that has one page so often waits for a dead disk */
 #define TP_READ_RUN	16	/* pages read at once ahead of use */
 #define TP_EXTENT_MAX	4096U	/* of one command */
 
@@ -49,6 +52,8 @@ struct tp_reader {
 	struct work_struct work;	/* holds a reference on the region while queued */
 	struct tp_origin *origin;
 	bool busy;			/* a hint, READ_ONCE */
+	unsigned int pages;		/* it has begun to read; READ_ONCE */
+	unsigned int seen, looks;	/* the watch's: that so often */
 	struct tp_piece piece;
 };
 
@@ -62,6 +67,7 @@ struct tp_origin {
 	unsigned long *local;		/* pages to be read from their extent; see tp_is_local() */
 	struct maple_tree extents;
 	bool held;			/* no file is used yet; READ_ONCE */
+	bool dead;			/* their disk does not answer: held for good */
 	pgoff_t planned;		/* pages before it may be offered for push; READ_ONCE */
 	u32 planner;			/* the socket that said HOLD, 0: none; READ_ONCE */
 	struct net *net;		/* and where that is, only compared */
@@ -76,6 +82,7 @@ struct tp_origin {
 	struct tp_replay replay;	/* pages that are read first; under @lock */
 	struct delayed_work again;	/* for requests marked TP_REQ_AGAIN; held as a reader's */
 	struct delayed_work fill_again;	/* for what reading ahead has passed over; likewise */
+	struct delayed_work watch;	/* while readers read, and there is a peer; likewise */
 	struct tp_reader readers[TP_READERS];
 };
 
@@ -131,6 +138,7 @@ void tp_origin_end(struct tp_region *r);
 void tp_origin_free(struct tp_region *r);
 void tp_origin_kick(struct tp_region *r);
 void tp_origin_kick_ahead(struct tp_region *r);
+void tp_origin_watch(struct tp_region *r);
 
 /* extent.c */
 struct tp_extent *tp_extent_new(pgoff_t first, unsigned long count, u64 offset,
@@ -150,11 +158,13 @@ void tp_plan_unhold(struct tp_region *r);
 int tp_plan_drop(struct tp_region *r, pgoff_t first, unsigned long count);
 void tp_plan_ready(struct tp_region *r);
 void tp_plan_planned(struct tp_region *r, u64 pages);
+void tp_plan_do_without(struct tp_region *r);
 
 /* origin_read.c */
 void tp_reader_work(struct work_struct *work);
 void tp_again_work(struct work_struct *work);
 void tp_fill_again_work(struct work_struct *work);
+void tp_watch_work(struct work_struct *work);
 int tp_digest_get(void);
 void tp_digest_exit(void);
 

@@ -41,6 +41,8 @@ int tp_plan_check(const struct tp_region *r, const struct tp_plan_ask *ask,
 	lockdep_assert_held(&tp_ctl_mutex);
 	if (ask->drop && (!made || !(r->link || held)))
 		NL_SET_ERR_MSG(extack, "the region has no peer that has the pages, or no files");
+	else if (ask->ready && r->origin && r->origin->dead)
+		NL_SET_ERR_MSG(extack, "the region's files did not answer: it does without");
 	else if ((ask->ready && !held) || (ask->planned && !made))
 		NL_SET_ERR_MSG(extack, "the region is not held");
 	else if (ask->fill && !made)
@@ -153,7 +155,8 @@ void tp_plan_ready(struct tp_region *r)
 void tp_plan_planned(struct tp_region *r, u64 pages)
 {
 	lockdep_assert_held(&tp_ctl_mutex);
-	tp_plan_limit(r, pages < r->nr_pages ? pages : ULONG_MAX);
+	/* nobody says READY any more, so nothing is held back */
+	tp_plan_limit(r, pages < r->nr_pages && !r->origin->dead ? pages : ULONG_MAX);
 }
 
 static bool tp_plan_is_of(const struct tp_region *r, const struct netlink_notify *n)
@@ -162,6 +165,32 @@ static bool tp_plan_is_of(const struct tp_region *r, const struct netlink_notify
 	const struct tp_origin *o = smp_load_acquire(&r->origin);
 
 	return o && READ_ONCE(o->planner) == n->portid && o->net == n->net;
+}
+
+/* Nobody is going to say READY: what was left out is offered as well. */
+static void tp_plan_lift(struct tp_region *r)
+{
+	WRITE_ONCE(r->origin->planner, 0);
+	set_bit(TP_WANT_AGAIN, &r->want_flags);
+	tp_ahead_again(r);
+	tp_plan_limit(r, ULONG_MAX);
+}
+
+/**
+ * tp_plan_do_without - a region's files are not used any more, as if they were never READY
+ * @r: the region, which has a peer and files
+ *
+ * Context: under tp_ctl_mutex.
+ */
+void tp_plan_do_without(struct tp_region *r)
+{
+	lockdep_assert_held(&tp_ctl_mutex);
+	r->origin->dead = true;
+	WRITE_ONCE(r->origin->held, true);
+	/* Pairs with the barrier in tp_request(): it sees this, or we its request. */
+	smp_mb();
+	tp_request_late(r, 0);
+	tp_plan_lift(r);
 }
 
 /*
@@ -180,13 +209,8 @@ static int tp_plan_socket(struct notifier_block *nb, unsigned long state, void *
 		id = r->id;
 		if (tp_plan_is_of(r, n)) {
 			mutex_lock(&tp_ctl_mutex);
-			if (tp_plan_is_of(r, n)) {
-				WRITE_ONCE(r->origin->planner, 0);
-				/* what was left out is offered as well */
-				set_bit(TP_WANT_AGAIN, &r->want_flags);
-				tp_ahead_again(r);
-				tp_plan_limit(r, ULONG_MAX);
-			}
+			if (tp_plan_is_of(r, n))
+				tp_plan_lift(r);
 			mutex_unlock(&tp_ctl_mutex);
 		}
 		tp_region_put(r);

@@ -7,6 +7,8 @@
  * when there are none, what a replay names before the rest. A page is placed only when
  * it is whole and, where there is a digest, what the digest says.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <crypto/hash.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -266,6 +268,78 @@ static bool tp_read_page_of(struct tp_region *r, const struct tp_piece *p, unsig
 	return false;
 }
 
+/**
+ * tp_origin_watch - see how readers get on, while there are any
+ * @r: the region, with files
+ *
+ * A disk may take as long as it likes, but who has a peer does not wait for it for ever.
+ *
+ * Context: any but hard interrupts; the caller holds the region.
+ */
+void tp_origin_watch(struct tp_region *r)
+{
+	/* Pairs with smp_store_release() in tp_import_start(): then there is a link. */
+	if (!smp_load_acquire(&r->ahead) || !atomic_long_read(&r->absent) ||
+	    READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED)
+		return;
+	tp_region_get(r);
+	/* not where readers are, of which there may be too many that wait */
+	if (!queue_delayed_work(tp_wq, &r->origin->watch, msecs_to_jiffies(TP_WATCH_MS)))
+		tp_region_put(r);
+}
+
+/* Nobody who holds what is only tried here waits for the watch; it looks again. */
+static void tp_watch_is_still(struct tp_region *r)
+{
+	if (READ_ONCE(r->origin->held) || !mutex_trylock(&tp_ctl_mutex))
+		return;
+	/* What cannot be asked now may be had from the disk first after all. */
+	if (READ_ONCE(r->state) != TELEPAGE_REGION_ABANDONED && atomic_long_read(&r->absent) &&
+	    tp_link_is_up(r->link)) {
+		pr_warn_ratelimited("region %s: its files do not answer, it does without\n",
+				    r->name);
+		tp_plan_do_without(r);
+	}
+	mutex_unlock(&tp_ctl_mutex);
+}
+
+/**
+ * tp_watch_work - what readers take too long for comes from the peer
+ * @work: of a region's files, which holds a reference on the region
+ *
+ * First what somebody needs. When a reader's disk does not answer at all it is the reader
+ * that other files would need, sooner or later: then the region does without any.
+ *
+ * Looks are counted, not time: of a host that was stopped all clocks have gone on at once.
+ */
+void tp_watch_work(struct work_struct *work)
+{
+	struct tp_origin *o = container_of(work, struct tp_origin, watch.work);
+	struct tp_region *r = o->region;
+	bool busy = false, still = false;
+	unsigned int i;
+
+	for (i = 0; i < TP_READERS; i++) {
+		struct tp_reader *rd = &o->readers[i];
+		unsigned int pages = READ_ONCE(rd->pages);
+		/* or there is no worker for it: others' disks have them all */
+		bool reads = work_busy(&rd->work);
+
+		if (pages != rd->seen || !reads)
+			rd->looks = 0;
+		rd->seen = pages;
+		busy |= reads;
+		still |= rd->looks++ >= TP_WATCH_STILL;
+	}
+	if (busy) {
+		tp_request_late(r, TP_WATCH_LATE * TP_WATCH_MS);
+		if (still)
+			tp_watch_is_still(r);
+		tp_origin_watch(r);
+	}
+	tp_region_put(r);
+}
+
 /* Read up to @nr pages. @gen: of the request for the one, 0: nobody asked. Return: how many. */
 static unsigned int tp_read_piece(struct tp_reader *rd, pgoff_t index, unsigned int nr, u32 gen)
 {
@@ -274,14 +348,16 @@ static unsigned int tp_read_piece(struct tp_reader *rd, pgoff_t index, unsigned 
 	struct tp_piece *p = &rd->piece;
 	unsigned int i;
 
-	if (!test_bit(index, o->local) || !tp_piece_get(o, index, nr, p)) {
-		/* replaced, or distrusted, since; who replaces looks for requests */
+	if (!tp_is_local(r, index) || !tp_piece_get(o, index, nr, p)) {
+		/* replaced, distrusted, or done without, since; who replaces looks for requests */
 		tp_request_reroute(r, index);
 		return 1;
 	}
-	for (i = 0; i < p->nr && READ_ONCE(r->state) != TELEPAGE_REGION_ABANDONED; i++)
+	for (i = 0; i < p->nr && READ_ONCE(r->state) != TELEPAGE_REGION_ABANDONED; i++) {
+		WRITE_ONCE(rd->pages, rd->pages + 1);
 		if (!tp_read_page_of(r, p, i, index + i, gen) && !gen)
 			set_bit(TP_FILL_LATER, &o->flags);
+	}
 	fput(p->file);
 	wake_up_all(&r->arrivals);
 	return p->nr;

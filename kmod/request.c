@@ -95,6 +95,32 @@ bool tp_request_reroute(struct tp_region *r, pgoff_t index)
 	return true;
 }
 
+/**
+ * tp_request_late - ask the peer as well for what files have not given in time
+ * @r: the region, importing
+ * @age_ms: of the requests
+ *
+ * Whichever of the two comes second finds the page here.
+ *
+ * Context: sleeps.
+ */
+void tp_request_late(struct tp_region *r, unsigned int age_ms)
+{
+	u64 born_before = ktime_get_ns() - age_ms * (u64)NSEC_PER_MSEC;
+	struct tp_request *req;
+	unsigned long index;
+
+	xa_lock(&r->reqs);
+	xa_for_each(&r->reqs, index, req) {
+		/* What goes back to a reader after it was sent counts as not sent. */
+		if (!READ_ONCE(req->sent_ns) && req->born_ns <= born_before)
+			tp_request_send(r, req);
+		/* The walk goes by index: it bears what changes meanwhile. */
+		cond_resched_lock(&r->reqs.xa_lock);
+	}
+	xa_unlock(&r->reqs);
+}
+
 static struct tp_request *tp_request_new(struct tp_region *r, pgoff_t index)
 {
 	struct tp_request *req = kmem_cache_zalloc(tp_request_cache, GFP_KERNEL);
@@ -410,6 +436,7 @@ void tp_request_resend(struct tp_region *r)
 			/* gone */
 		} else if (tp_is_local(r, index)) {
 			__xa_set_mark(&r->reqs, index, TP_REQ_READ);
+			WRITE_ONCE(req->sent_ns, 0);
 			read = true;
 		} else {
 			tp_request_send(r, req);

@@ -388,6 +388,7 @@ bool tp_request_drop_ahead(struct tp_region *r, pgoff_t index, u32 gen);
 bool tp_request_matches(struct tp_region *r, pgoff_t index, u32 gen);
 bool tp_request_answered(struct tp_region *r, pgoff_t index, u32 gen, enum tp_stat *came);
 void tp_request_resend(struct tp_region *r);
+void tp_request_late(struct tp_region *r, unsigned int age_ms);
 bool tp_request_reroute(struct tp_region *r, pgoff_t index);
 
 /* stats.c, sysfs.c */

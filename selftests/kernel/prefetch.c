@@ -506,6 +506,8 @@ static void test_order(void)
 	/* these two are waited for; what nobody waits for goes with the lane, and makes room */
 	a = tk_fork(touch, (void *)3001);
 	tk_until(stats().faults == 4);
+	/* it is counted before it joins */
+	tap_ok(silent(), "nor does who needs the last of them");
 	for (i = 0; i < 20; i++) {
 		lane_again();
 		while (nr_asked < 2)
