@@ -54,12 +54,17 @@ int mdst_accept(struct mdst *m, char *why, size_t len)
 
 int mdst_take_args(struct mdst *m, const char *said)
 {
-	return m->known ? 0 : file_replace(m->args_path, said ? said : "", 0600);
+	if (!m->known)
+		return file_replace(m->args_path, said ? said : "", 0600);
+	/* left by an agent that was killed; the source chooses the move's number */
+	unlink(m->args_path);
+	unlink(m->group_path);
+	return 0;
 }
 
 const char *mdst_args_file(const struct mdst *m)
 {
-	return access(m->args_path, F_OK) ? m->args_here : m->args_path;
+	return m->known || access(m->args_path, F_OK) ? m->args_here : m->args_path;
 }
 
 bool mdst_same_group(const struct mdst *m, const char *group)

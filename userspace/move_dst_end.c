@@ -42,8 +42,8 @@ void mdst_watch_fill(void *arg)
 }
 
 /*
- * What the source has said of the VM is so from now on, for its next move; @all: also that there
- * is nothing.
+ * What the source has said of the VM is so from now on, for its next move, where that is for it
+ * to say; @all: also that there is nothing.
  */
 static void take(const struct mdst *m, const char *said, const char *name, bool all)
 {
@@ -53,6 +53,10 @@ static void take(const struct mdst *m, const char *said, const char *name, bool 
 	if (stat(said, &st))
 		return;
 	snprintf(path, sizeof(path), "%s/%s", m->vm_dir, name);
+	if (agent.accept_moves != ACCEPT_ALL) {
+		unlink(said);
+		return;
+	}
 	if (st.st_size) {
 		rename(said, path);
 		return;

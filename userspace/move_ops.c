@@ -150,13 +150,13 @@ void op_prepare(struct peer *p, json_int_t id, json_t *msg)
 		mdst_free(m);
 		return;
 	}
-	if (qmp_answers(m->qmp_path)) {
-		peer_refuse(p, id, "a VM named %s runs here already (%s)", vm, m->qmp_path);
+	if (mdst_accept(m, err, sizeof(err))) {
+		peer_refuse(p, id, "%s", err);
 		mdst_free(m);
 		return;
 	}
-	if (mdst_accept(m, err, sizeof(err))) {
-		peer_refuse(p, id, "%s", err);
+	if (qmp_answers(m->qmp_path)) {
+		peer_refuse(p, id, "a VM named %s runs here already (%s)", vm, m->qmp_path);
 		mdst_free(m);
 		return;
 	}
