@@ -198,6 +198,8 @@ telepage_clear() {
 	for clear_name in $(telepage list links --names); do
 		telepage plumb link del "$clear_name"
 	done
+	# the agent may have been quicker with some of it
+	wait_for 20 nothing_left
 }
 
 # The line from this host becomes slower, or nothing leaves any more, until line_join,
