@@ -282,6 +282,9 @@ void tp_origin_watch(struct tp_region *r)
 	if (!smp_load_acquire(&r->ahead) || !atomic_long_read(&r->absent) ||
 	    READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED)
 		return;
+	/* One that is about to look sees the work that was queued before. */
+	if (delayed_work_pending(&r->origin->watch))
+		return;
 	tp_region_get(r);
 	/* not where readers are, of which there may be too many that wait */
 	if (!queue_delayed_work(tp_wq, &r->origin->watch, msecs_to_jiffies(TP_WATCH_MS)))
