@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * failwork.c - memory that runs out for lanes' threads and for workers
+ * failwork.c - memory that runs out for threads of lanes and of bridges, and for workers
  *
  * Nobody is told of it who could try again: these have to. Of what they allocate, in any
  * of their doing, one in a few fails; lanes that are lost are connected anew, as agents
@@ -11,8 +11,10 @@
 #include <stdio.h>
 
 #include "files.h"
+#include "uffd_vmm.h"
 
 #define ROUNDS	24
+#define BRIDGED	8U
 #define BULK	2U
 #define TIMES	1000000		/* so many may fail */
 
@@ -60,8 +62,9 @@ static void set_up(const char *percent)
 
 static bool is_ours(const char *comm)
 {
-	/* lanes' threads, and workers of queues that are nobody's CPU's */
-	return !strncmp(comm, "tp-", 3) || !strncmp(comm, "kworker/u", 9);
+	/* threads of lanes and of bridges, and workers of queues that are no CPU's */
+	return !strncmp(comm, "tp-", 3) || !strncmp(comm, "tp_uffd/", 8) ||
+	       !strncmp(comm, "kworker/u", 9);
 }
 
 /* there are new ones all the time */
@@ -153,9 +156,36 @@ static bool one(unsigned int how, uint32_t id, unsigned int *mended)
 	return good;
 }
 
+/* and one to a VMM whose memory is its own */
+static bool bridged(enum vmm_kind kind, uint32_t id, unsigned int *mended)
+{
+	uint64_t end = tk_now_ms() + TK_LONG * 1000;
+	struct vmm v;
+	bool good;
+
+	tk_new("d", PAGES);
+	tk_ok(tp_region_import(tk_nl, "d", pair.dst, id, true), "import");
+	if (!vmm_start(&v, kind, PAGES, 0))
+		tk_die("no VMM");
+	if (vmm_attach(&v, "d", true))
+		tk_die("attach: %s", vmm_words);
+	vmm_tell(&v, VMM_THREADS, 0, PAGES - VMM_ZERO, 7);
+	while (!vmm_answered(&v) && tk_now_ms() < end) {
+		*mended += mend();
+		tk_nap_ms(50);
+	}
+	good = vmm_answered(&v) && !vmm_hear(&v);
+	vmm_stop(&v);
+	tk_until(tp_uffd_get(tk_nl, "d", NULL) == -ENOENT);
+	if (tk_stat("d").state != TELEPAGE_REGION_LOCAL)
+		tk_ok(tp_region_abandon(tk_nl, "d"), "abandon");
+	tk_del("d");
+	return good;
+}
+
 int main(void)
 {
-	unsigned int good = 0, mended = 0;
+	unsigned int good = 0, bridges = 0, mended = 0;
 	pthread_t marker;
 	uint32_t id;
 
@@ -177,6 +207,8 @@ int main(void)
 	marker = tk_thread(marks, NULL);
 	while (good < ROUNDS && one(good % 4, id, &mended))
 		good++;
+	while (bridges < BRIDGED && bridged(bridges & 1 ? VMM_MEMFD : VMM_ANON, id, &mended))
+		bridges++;
 	over = true;
 	tk_join(marker);
 	printf("# %ld objects and %ld pages were refused, %u lanes connected anew\n",
@@ -185,6 +217,7 @@ int main(void)
 		knob(both[i], "probability", "0");
 
 	tap_ok(good == ROUNDS, "all of %d regions come, and every page is right", ROUNDS);
+	tap_ok(bridges == BRIDGED, "so do those of %u VMMs whose memory is their own", BRIDGED);
 	tap_ok(left(both[0]) < TIMES - 10 && left(both[1]) < TIMES - 10,
 	       "although memory has run out for those who do it");
 	tk_ok(tp_export_del(tk_nl, "s"), "release");
