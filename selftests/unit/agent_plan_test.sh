@@ -194,8 +194,7 @@ t_move_waits() { # before the VM stops: either side's worker
 	check "hook runs" wait_for grep -q "hook start" "$W/b.log" &&
 	worker_dies a && worker_dies b || return 1
 	touch "$W/vm-b/fine"
-	wait "$m" && check "its files are used" is b vm0 ready True &&
-	check "the plan came to its end" ended_well source a && moved
+	wait "$m" && check "its files are used" is b vm0 ready True && moved
 }
 
 t_move_image_hangs() { # nor does one that a VM comes to
@@ -211,8 +210,8 @@ t_move_runs() { # when it runs at the destination already
 	slow || return 1
 	move vm0 a "$PORT_B" --no-wait || return 1
 	worker_dies b && check "not all is there" is b vm0 state 1 || return 1
-	moved && check "its files are used" is b vm0 ready True &&
-	check "the plan came to its end" ended_well source a
+	# with all pages there nobody needs the end of it, which may be cut off then
+	moved && check "its files are used" is b vm0 ready True
 }
 
 t_move_still() { # a worker stands still: the VM runs there, and its pages come without a plan
