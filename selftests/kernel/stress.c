@@ -154,10 +154,14 @@ int main(int argc, char **argv)
 	end = tk_now_ms() + (argc > 1 ? atoi(argv[1]) : 60) * 1000;
 	while (tk_now_ms() < end && !st.wrong)
 		act(next_act(), steps++);
-	/* what there was no time for, or nothing to do it to */
-	for (i = 0; i < NR_ACTS; i++)
-		for (tries = 0; tries < 100 && !acts[i].done && !st.wrong; tries++)
+	/* what there was no time for, or nothing to do it to: others bring that about */
+	for (i = 0; i < NR_ACTS; i++) {
+		for (tries = 0; tries < 100 && !acts[i].done && !st.wrong; tries++) {
 			act(&acts[i], steps++);
+			if (!acts[i].done)
+				act(next_act(), steps++);
+		}
+	}
 	all_up();
 	for (i = 0; i < CHAINS; i++) {
 		struct chain *c = &st.chains[i];
