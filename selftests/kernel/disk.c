@@ -5,9 +5,6 @@
  * What a user would lose: a page that is not the source's, and a VM that hangs with a
  * dead NFS server although its peer has all that it needs.
  */
-#include <poll.h>
-#include <sys/socket.h>
-
 #include "files.h"
 #include "fusefile.h"
 #include "peer.h"
@@ -174,39 +171,10 @@ static void begin_as_source(void)
 	map = tk_map("d", PAGES, PROT_READ, MAP_SHARED);
 }
 
-static void lane_lost(void)
-{
-	shutdown(urgent, SHUT_RDWR);
-	close(urgent);
-	if (!tk_event(TELEPAGE_EVENT_LANE_LOST, NULL, dst, NULL))
-		tk_die("the lane stays");
-}
-
 /* is this the next page that is asked for? */
 static bool hear(unsigned long page, struct tp_demand *d)
 {
-	uint8_t list[TP_LIST_MAX * TP_DEMAND_LEN];
-	struct pollfd p = { .fd = urgent, .events = POLLIN };
-	struct tp_hdr hdr;
-
-	do {
-		if (poll(&p, 1, TK_LONG * 1000) != 1)
-			return false;
-		if (!peer_hear(urgent, &hdr, list, sizeof(list)))
-			tk_die("the lane broke");
-	} while (hdr.type != TP_MSG_DEMAND);
-	tp_wire_get_demand(list, d);
-	return hdr.count == 1 && d->index == page;
-}
-
-static void answer(const struct tp_demand *d)
-{
-	struct tp_hdr hdr = { .type = TP_MSG_DATA, .export = EXPORT, .index = d->index, .count = 1,
-			      .gen = d->gen, .len = TP_PAGE };
-	uint8_t page[TK_PAGE];
-
-	tk_page(page, 7, d->index);
-	peer_say(urgent, &hdr, page, TP_PAGE);
+	return peer_demanded(urgent, d, 1) == 1 && d->index == page;
 }
 
 static void end_as_source(const char *what)
@@ -230,10 +198,10 @@ static void lost_meanwhile(void)
 	fusefile_set(FUSEFILE_SILENT, NULL);
 	pid = toucher(10);
 	tap_ok(hear(10, &d) && fusefile_waiting(), "lane lost: at first the page is asked for");
-	lane_lost();
+	peer_lane_lost(urgent, dst);
 	urgent = peer_greeted_lane(dst, 0);
 	tap_ok(hear(10, &d), "and again over the next one");
-	answer(&d);
+	peer_give(urgent, EXPORT, &d, 7);
 	tap_ok(!tk_reap(pid) && fusefile_waiting(), "and comes");
 	close(urgent);
 	end_as_source("lane lost");
@@ -245,7 +213,7 @@ static void down_for_long(void)
 	pid_t pid;
 
 	begin_as_source();
-	lane_lost();
+	peer_lane_lost(urgent, dst);
 	fusefile_set(FUSEFILE_SILENT, NULL);
 	pid = toucher(10);
 	tk_until(fusefile_waiting() > 0);

@@ -72,6 +72,31 @@ bool peer_hear_answer(int fd, struct tp_hdr *hdr, void *buf, size_t len)
 	return heard;
 }
 
+unsigned int peer_demanded(int fd, struct tp_demand *d, unsigned int max)
+{
+	uint8_t list[TP_LIST_MAX * TP_DEMAND_LEN];
+	struct tp_hdr hdr;
+	unsigned int i;
+
+	do {
+		if (!peer_hear(fd, &hdr, list, sizeof(list)))
+			return 0;
+	} while (hdr.type != TP_MSG_DEMAND);
+	for (i = 0; i < hdr.count && i < max; i++)
+		tp_wire_get_demand(list + i * TP_DEMAND_LEN, &d[i]);
+	return hdr.count;
+}
+
+void peer_give(int fd, uint32_t export, const struct tp_demand *d, uint32_t seed)
+{
+	struct tp_hdr hdr = { .type = TP_MSG_DATA, .export = export, .index = d->index, .count = 1,
+			      .gen = d->gen, .len = TP_PAGE };
+	uint8_t page[TK_PAGE];
+
+	tk_page(page, seed, d->index);
+	peer_say(fd, &hdr, page, TP_PAGE);
+}
+
 int peer_lane(uint32_t link, unsigned int lane)
 {
 	int sv[2];
@@ -96,4 +121,12 @@ int peer_greeted_lane(uint32_t link, unsigned int lane)
 	if (!tk_event(TELEPAGE_EVENT_LANE_UP, NULL, link, NULL))
 		tk_die("the lane does not come up");
 	return fd;
+}
+
+void peer_lane_lost(int fd, uint32_t link)
+{
+	shutdown(fd, SHUT_RDWR);
+	close(fd);
+	if (!tk_event(TELEPAGE_EVENT_LANE_LOST, NULL, link, NULL))
+		tk_die("the lane stays");
 }

@@ -388,17 +388,12 @@ static unsigned int nr_asked;
 /* all entries of the next message of demands, behind those that were heard */
 static unsigned int hear(void)
 {
-	uint8_t list[TP_LIST_MAX * TP_DEMAND_LEN];
-	struct tp_hdr hdr;
-	unsigned int i;
+	unsigned int room = 1024 - nr_asked, n = peer_demanded(urgent, asked + nr_asked, room);
 
-	do {
-		if (!peer_hear(urgent, &hdr, list, sizeof(list)))
-			tk_die("the lane broke");
-	} while (hdr.type != TP_MSG_DEMAND);
-	for (i = 0; i < hdr.count && nr_asked < 1024; i++)
-		tp_wire_get_demand(list + i * TP_DEMAND_LEN, &asked[nr_asked++]);
-	return hdr.count;
+	if (!n)
+		tk_die("the lane broke");
+	nr_asked += n < room ? n : room;
+	return n;
 }
 
 static bool silent(void)
@@ -410,12 +405,7 @@ static bool silent(void)
 
 static void answer(const struct tp_demand *d)
 {
-	struct tp_hdr hdr = { .type = TP_MSG_DATA, .export = EXPORT, .index = d->index, .count = 1,
-			      .gen = d->gen, .len = TP_PAGE };
-	uint8_t page[TK_PAGE];
-
-	tk_page(page, 1, d->index);
-	peer_say(urgent, &hdr, page, TP_PAGE);
+	peer_give(urgent, EXPORT, d, 1);
 }
 
 static void deny(const struct tp_demand *d)
@@ -460,18 +450,9 @@ static void peer_end(void)
 	tk_del("d");
 }
 
-/* shut down, for our children have it, too */
-static void lane_lost(void)
-{
-	shutdown(urgent, SHUT_RDWR);
-	close(urgent);
-	if (!tk_event(TELEPAGE_EVENT_LANE_LOST, NULL, dst, NULL))
-		tk_die("the lane stays");
-}
-
 static void lane_again(void)
 {
-	lane_lost();
+	peer_lane_lost(urgent, dst);
 	urgent = peer_greeted_lane(dst, 0);
 	nr_asked = 0;
 }
@@ -537,7 +518,7 @@ static void test_promoted_before_sent(void)
 	pid_t a, b;
 
 	/* nothing can be sent: what is asked for ahead waits here */
-	lane_lost();
+	peer_lane_lost(urgent, dst);
 	peer_begin("fixed", "64");
 	a = tk_fork(touch, (void *)100);
 	tk_until(stats().faults == 1);
