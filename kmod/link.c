@@ -191,8 +191,7 @@ bool tp_link_is_up(struct tp_link *link)
 	bool up = false;
 
 	if (lane) {
-		up = test_bit(TP_LANE_UP, &lane->flags) &&
-		     !test_bit(TP_LANE_FAILED, &lane->flags);
+		up = tp_lane_is_up(lane);
 		tp_lane_put(lane);
 	}
 	return up;

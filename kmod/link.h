@@ -111,6 +111,12 @@ struct tp_lane {
 	atomic64_t tx_bytes, rx_bytes;
 };
 
+/* Has it greeted, and not failed since? */
+static inline bool tp_lane_is_up(const struct tp_lane *lane)
+{
+	return test_bit(TP_LANE_UP, &lane->flags) && !test_bit(TP_LANE_FAILED, &lane->flags);
+}
+
 /**
  * struct tp_export - something whose pages a peer may ask for
  */

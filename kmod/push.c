@@ -294,7 +294,7 @@ int tp_push_thread(void *data)
 		unsigned int n;
 		pgoff_t start;
 
-		if (test_bit(TP_LANE_UP, &lane->flags) && !test_bit(TP_LANE_FAILED, &lane->flags))
+		if (tp_lane_is_up(lane))
 			sv = tp_push_next(link, &id, &wait);
 		if (!sv) {
 			wait_event_idle_timeout(link->push_wq,
