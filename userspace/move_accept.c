@@ -69,17 +69,16 @@ const char *mdst_args_file(const struct mdst *m)
 
 bool mdst_same_group(const struct mdst *m, const char *group)
 {
-	char path[sizeof(m->vm_dir) + 8], here[TELEPAGE_NAME_MAX + 1];
+	char here[TELEPAGE_NAME_MAX + 1];
 	int err;
 
 	if (!m->known)
 		return true;
-	snprintf(path, sizeof(path), "%s/group", m->vm_dir);
-	err = group_read(path, here);
+	err = group_read(m->group_here, here);
 	if ((!err || err == -ENOENT) && !strcmp(here, group ? group : ""))
 		return true;
 	if (err && err != -ENOENT)
-		note("move %.8s of %s: no plan: %s: %s", m->id, m->vm, path,
+		note("move %.8s of %s: no plan: %s: %s", m->id, m->vm, m->group_here,
 		     err == -EINVAL ? "no name of a group" : strerror(-err));
 	else
 		note("move %.8s of %s: no plan: in group %s at its source, in %s here", m->id,

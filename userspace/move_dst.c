@@ -76,6 +76,7 @@ struct mdst *mdst_new(const char *id, const char *vm)
 	snprintf(m->qmp_path, sizeof(m->qmp_path), "%s/qmp.sock", m->vm_dir);
 	snprintf(m->args_path, sizeof(m->args_path), "%s/args.%.8s", m->vm_dir, id);
 	snprintf(m->args_here, sizeof(m->args_here), "%s/args", m->vm_dir);
+	snprintf(m->group_here, sizeof(m->group_here), "%s/group", m->vm_dir);
 	snprintf(m->group_path, sizeof(m->group_path), "%s/group.%.8s", m->vm_dir, id);
 	devstate_init(&m->devstate);
 	snprintf(m->incoming, sizeof(m->incoming), "%s/incoming.sock", m->vm_dir);

@@ -77,7 +77,7 @@ struct mdst {
 
 	char vm_dir[256], qmp_path[300], incoming[300];
 	char args_path[300], group_path[300];	/* what the source has said, until it runs here */
-	char args_here[300];		/* of a VM that ran here before, or has to be known */
+	char args_here[300], group_here[300];	/* of one that ran here, or has to be known */
 	bool known;			/* what the source says of both is not looked at */
 	bool made_dir, releasing;
 	bool abandoned;			/* a region of it was, with pages missing */

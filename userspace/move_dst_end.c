@@ -45,24 +45,18 @@ void mdst_watch_fill(void *arg)
  * What the source has said of the VM is so from now on, for its next move, where that is for it
  * to say; @all: also that there is nothing.
  */
-static void take(const struct mdst *m, const char *said, const char *name, bool all)
+static void take(const char *said, const char *here, bool all)
 {
 	struct stat st;
-	char path[300];
 
 	if (stat(said, &st))
 		return;
-	snprintf(path, sizeof(path), "%s/%s", m->vm_dir, name);
-	if (agent.accept_moves != ACCEPT_ALL) {
-		unlink(said);
+	if (agent.accept_moves == ACCEPT_ALL && st.st_size) {
+		rename(said, here);
 		return;
 	}
-	if (st.st_size) {
-		rename(said, path);
-		return;
-	}
-	if (all)
-		unlink(path);
+	if (agent.accept_moves == ACCEPT_ALL && all)
+		unlink(here);
 	unlink(said);
 }
 
@@ -73,8 +67,8 @@ static void running(struct mdst *m)
 	m->state = DST_RUNNING;
 	mdst_answer(m, json_pack("{s:s}", "state", "running"));
 	/* before the record says so, after which no agent looks for them any more */
-	take(m, m->args_path, "args", false);
-	take(m, m->group_path, "group", true);
+	take(m->args_path, m->args_here, false);
+	take(m->group_path, m->group_here, true);
 	mdst_journal(m);
 	note("move %.8s of %s: %s here", m->id, m->vm, m->run ? "runs" : "is (paused)");
 	if (m->qmp) {
