@@ -185,7 +185,8 @@ slow() { # [options of a]
 
 t_move_waits() { # before the VM stops: either side's worker
 	can_move || return 0
-	two && group || return 1
+	# who keeps no image cuts the plan off when all pages are there
+	agent a "$PORT_A" --keep-images 1G && agent b "$PORT_B" && vm_start a && group || return 1
 	hook <<-'END'
 	while [ "$1" != stop ] && [ ! -e "$TELEPAGE_VM_DIR/../fine" ]; do sleep 0.1; done
 	exec $HOOK "$@"
@@ -194,7 +195,8 @@ t_move_waits() { # before the VM stops: either side's worker
 	check "hook runs" wait_for grep -q "hook start" "$W/b.log" &&
 	worker_dies a && worker_dies b || return 1
 	touch "$W/vm-b/fine"
-	wait "$m" && check "its files are used" is b vm0 ready True && moved
+	wait "$m" && check "its files are used" is b vm0 ready True &&
+	check "the plan came to its end" wait_for ended_well source a && moved
 }
 
 t_move_image_hangs() { # nor does one that a VM comes to
@@ -207,11 +209,11 @@ t_move_image_hangs() { # nor does one that a VM comes to
 
 t_move_runs() { # when it runs at the destination already
 	can_move || return 0
-	slow || return 1
+	slow --keep-images 1G || return 1
 	move vm0 a "$PORT_B" --no-wait || return 1
 	worker_dies b && check "not all is there" is b vm0 state 1 || return 1
-	# with all pages there nobody needs the end of it, which may be cut off then
-	moved && check "its files are used" is b vm0 ready True
+	moved && check "its files are used" is b vm0 ready True &&
+	check "the plan came to its end" wait_for ended_well source a
 }
 
 t_move_still() { # a worker stands still: the VM runs there, and its pages come without a plan
