@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "plan_dirty.h"
 #include "plan_job.h"
 #include "worker.h"
 
@@ -18,11 +19,6 @@
 #define BLOCK_SHORT_MS	10
 #define BLOCK_LONG_MS	40		/* a freeze is seen as late as this */
 #define LOOK_MS		50		/* between looks at whether the regions are frozen */
-
-struct runs {
-	struct plan_run *v;
-	size_t nr;
-};
 
 struct sent {
 	int fd;
@@ -35,9 +31,9 @@ struct sent {
 	uint8_t *changed;		/* since the region came here; NULL: that is not known */
 	digest_t sum;			/* of the digests that it came with */
 	bool had;			/* the other side has these pages, or had them named */
-	struct runs todo;		/* what is to be hashed and named: all, then what was stale */
+	struct plan_runs todo;		/* to be hashed and named: all, then what was stale */
 	size_t at;			/* in it */
-	struct runs stale;
+	struct plan_runs stale;
 };
 
 struct piece {
@@ -60,60 +56,12 @@ struct sender {
 	uint64_t named, unchanged, stale_pages, again;
 };
 
-/* --- dirty bits ---------------------------------------------------------------- */
-
-static bool is_set(const uint8_t *bits, uint64_t p)
-{
-	return bits[p / 8] >> p % 8 & 1;
-}
-
-/* @bits: (pages + 7) / 8 bytes; @clears: so often they were cleared */
-static int dirty(struct sender *s, unsigned int i, uint8_t *bits, bool clear, uint64_t *clears)
-{
-	uint64_t p, n;
-	int err = 0;
-
-	*clears = 0;
-	for (p = 0; p < s->r[i].pages && !err; p += n) {
-		n = s->r[i].pages - p;
-		if (n > TELEPAGE_DIRTY_MAX)
-			n = TELEPAGE_DIRTY_MAX;
-		err = tp_region_dirty(s->nl, s->job->region[i].name, p, n, clear, bits + p / 8);
-		*clears += clear;
-		pulse_beat();
-	}
-	return err;
-}
-
-static void add_run(struct runs *r, uint64_t first, uint64_t count)
-{
-	if (!(r->nr & (r->nr - 1))) {
-		size_t room = r->nr ? r->nr * 2 : 1;
-
-		r->v = realloc(r->v, room * sizeof(*r->v));
-		if (!r->v)
-			abort();
-	}
-	r->v[r->nr++] = (struct plan_run){ first, count };
-}
-
-/* runs of pages before @end whose bit is @wanted */
-static void runs_of(struct runs *r, const uint8_t *bits, uint64_t end, bool wanted)
-{
-	uint64_t p, first;
-
-	for (p = 0; p < end; p++) {
-		for (first = p; p < end && is_set(bits, p) == wanted; p++)
-			;
-		if (p > first)
-			add_run(r, first, p - first);
-	}
-}
+/* --- what was written to ------------------------------------------------------- */
 
 /* has the other side heard of the page's content? */
 static bool was_told(const struct sent *r, uint64_t p)
 {
-	return p < r->hashed || (r->had && !is_set(r->changed, p));
+	return p < r->hashed || (r->had && !plan_bit(r->changed, p));
 }
 
 /* what was told and then written to is what is to be done next */
@@ -129,7 +77,7 @@ static int find_stale(struct sender *s, unsigned int i)
 		return 0;
 	bits = xcalloc(1, r->pages / 8 + 8);
 	/* Waits for the freeze to be over; one that has failed is no fence. */
-	err = dirty(s, i, bits, false, &clears);
+	err = plan_dirty(s->nl, s->job->region[i].name, r->pages, bits, false, &clears);
 	if (!err)
 		err = tp_region_get(s->nl, s->job->region[i].name, &now);
 	if (!err && !now.frozen)
@@ -142,7 +90,7 @@ static int find_stale(struct sender *s, unsigned int i)
 			bits[p / 8] &= ~(1 << p % 8);
 	r->stale.nr = 0;
 	if (!err)
-		runs_of(&r->stale, bits, r->pages, true);
+		plan_runs_of(&r->stale, bits, r->pages, true);
 	free(bits);
 	return err;
 }
@@ -303,7 +251,7 @@ static void todo_is_stale(struct sender *s)
 
 		free(r->todo.v);
 		r->todo = r->stale;
-		r->stale = (struct runs){ 0 };
+		r->stale = (struct plan_runs){ 0 };
 		r->at = 0;
 	}
 }
@@ -323,7 +271,7 @@ static bool they_have(struct sender *s, const uint8_t *body, size_t len)
 {
 	struct plan_list l;
 	struct plan_run *none = plan_runs(body, len, s->pages, s->job->nr, &l);
-	struct runs clean = { 0 };
+	struct plan_runs clean = { 0 };
 	struct sent *r;
 
 	free(none);
@@ -332,13 +280,13 @@ static bool they_have(struct sender *s, const uint8_t *body, size_t len)
 		return false;
 	r = &s->r[l.region];
 	r->had = true;
-	runs_of(&clean, r->changed, r->pages, false);
+	plan_runs_of(&clean, r->changed, r->pages, false);
 	for (size_t k = 0; k < clean.nr; k++)
 		s->unchanged += clean.v[k].count;
 	plan_put_runs(&s->wire, PLAN_UNCHANGED, l.region, clean.v, clean.nr);
 	free(clean.v);
 	r->todo.nr = 0;
-	runs_of(&r->todo, r->changed, r->pages, true);
+	plan_runs_of(&r->todo, r->changed, r->pages, true);
 	return true;
 }
 
@@ -462,34 +410,18 @@ static int converse(struct sender *s)
 	return err;
 }
 
-/* @now.frozen is true while it is being frozen, too, which may fail */
-static int is_still(struct sender *s, unsigned int i, struct tp_region *now, bool *still)
-{
-	const char *name = s->job->region[i].name;
-	uint8_t bit = 0;
-	int err = tp_region_get(s->nl, name, now);
-
-	if (!err && now->frozen) {
-		/* this waits for the freeze to be over */
-		err = tp_region_dirty(s->nl, name, 0, 1, false, &bit);
-		if (!err)
-			err = tp_region_get(s->nl, name, now);
-	}
-	*still = !err && now->frozen;
-	return err;
-}
-
 /* Clears the dirty bits. If nobody has before, they tell what has changed since it came. */
 static int begin_dirty(struct sender *s, unsigned int i, struct tp_region *now)
 {
+	const char *name = s->job->region[i].name;
 	struct sent *r = &s->r[i];
 	uint64_t clears;
 	int err;
 
 	r->changed = xcalloc(1, r->pages / 8 + 8);
-	err = dirty(s, i, r->changed, !r->still, &clears);
+	err = plan_dirty(s->nl, name, r->pages, r->changed, !r->still, &clears);
 	if (!err)
-		err = tp_region_get(s->nl, s->job->region[i].name, now);
+		err = tp_region_get(s->nl, name, now);
 	if (err)
 		return err;
 	r->harvests = now->harvests;
@@ -514,7 +446,7 @@ static int begin(struct sender *s)
 		r->fd = region_open(s->job->region[i].name);
 		if (r->fd < 0)
 			return r->fd;
-		err = is_still(s, i, &now, &r->still);
+		err = plan_still(s->nl, s->job->region[i].name, &now, &r->still);
 		if (err)
 			return err;
 		if (now.absent || now.size / TELEPAGE_PAGE_SIZE != r->pages)
@@ -522,7 +454,7 @@ static int begin(struct sender *s)
 		r->digests = calloc(r->pages, sizeof(*r->digests));
 		if (!r->digests)
 			return -ENOMEM;
-		add_run(&r->todo, 0, r->pages);
+		plan_runs_add(&r->todo, 0, r->pages);
 		err = begin_dirty(s, i, &now);
 		if (err)
 			return err;
