@@ -173,10 +173,7 @@ boot_watch() {
 		fi
 		if [ "$TIMEOUT" != 0 ] && [ $((SECONDS - start)) -ge "$TIMEOUT" ]; then
 			TIMED_OUT=1
-			for host in "${HOST_NAMES[@]}"; do
-				boot_tell "$host" dump
-			done
-			boot_nap 2
+			boot_dump
 			break
 		fi
 		boot_nap 0.1
@@ -187,6 +184,23 @@ boot_watch() {
 	for host in "${HOST_NAMES[@]}"; do
 		boot_read "$host"
 	done
+}
+
+# Has the hosts write down who is stuck where. One whose kernel is stuck cannot.
+boot_dump() {
+	local start=$SECONDS host
+
+	for host in "${HOST_NAMES[@]}"; do
+		boot_tell "$host" dump
+	done
+	for host in "${HOST_NAMES[@]}"; do
+		while boot_running "$host" && [ $((SECONDS - start)) -lt 20 ] &&
+			! grep -qx dumped "$OUT_DIR/$host/verdict"; do
+			boot_nap 0.1
+		done
+	done
+	# the serial line may be behind the kernel
+	boot_nap 1
 }
 
 # Sets FELL for hosts that ended by themselves.
