@@ -407,8 +407,7 @@ t_vmm_dies() { # QEMU at the destination crashes before it was loaded
 	two || return 1
 	hook <<-'END'
 	$HOOK "$@" || exit 1
-	[ "$1" = stop ] || (sleep 0.2; kill -9 "$(cat $TELEPAGE_VM_DIR/pid)") &
-	sleep 0.5
+	[ "$1" = stop ] || kill -9 "$(cat $TELEPAGE_VM_DIR/pid)"
 	END
 	! move vm0 a "$PORT_B" && says "$W/move.err" "127.0.0.1:" && rm -f "$W/vm-b/vm0/pid" && unmoved
 }
@@ -485,7 +484,7 @@ t_watch() { # a second viewer, and the list
 	touch "$W/hold"
 	move vm0 a "$PORT_B" --no-wait || return 1
 	tp a move --watch vm0 --socket "$W/a.sock" 2>"$W/watch.err" & w=$!
-	sleep 2
+	check "sees it" wait_for test -s "$W/watch.err" || return 1
 	rm "$W/hold"
 	wait "$w" && says "$W/watch.err" "complete at" && moved
 }
