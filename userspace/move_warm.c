@@ -97,7 +97,7 @@ static json_t *untold(struct msrc *m)
 static void tell(struct msrc *m, unsigned int wait_ms, answer_fn fn)
 {
 	peer_ask(m->peer, "warm", json_pack("{s:s, s:o, s:i}", "move", m->id, "pages", untold(m),
-					    "wait", (int)wait_ms), TELL_MS, fn, m);
+					    "wait", (int)wait_ms), TELL_MS + wait_ms, fn, m);
 }
 
 /* false: @ret does not say where the CPUs are */

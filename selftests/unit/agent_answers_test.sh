@@ -142,6 +142,14 @@ t_warm_late() { # the VM does not move before the answer, and stays when it is g
 	gives_up && ! wait "$m" && wait "$b" && as_before
 }
 
+t_warm_slow() { # what is waited for does not count as the peer's silence (16 s)
+	world && a_kernel && touch "$P/hold.warm.wait" || return 1
+	echo '{"pages":80,"here":77,"ms":10000}' >"$P/refuse.warm.wait"
+	begins --json --warm 10000
+	sees peer warm 2 && sleep 16 && rm "$P/hold.warm.wait" || return 1
+	wait "$m" && says "$W/move.out" '"here_pages": *77'
+}
+
 t_warm_cut() { # the peer goes away instead of an answer
 	world && a_kernel && touch "$P/hold.warm.wait" || return 1
 	begins
