@@ -215,6 +215,16 @@ line_change() {
 	tc qdisc change dev eth0 root netem $(line_config | sed "$1")
 }
 
+# Every connection between the agents and between the kernels, at this end; the other one
+# hears of it if the network lets it. ss is silent about a kernel that cannot.
+line_reset() {
+	reset_which='( sport = :4790 or dport = :4790 )'
+	[ -n "$(ss -Ht state established "$reset_which")" ] || return 0
+	[ -z "$(ss -KHt state established "$reset_which")" ] || return 0
+	echo "host $LAB_HOST: this kernel resets no connections (CONFIG_INET_DIAG_DESTROY)"
+	return 1
+}
+
 line_config() {
 	tc qdisc show dev eth0 | sed -n 's/^qdisc netem .* root refcnt [0-9]* //p' | sed 's/ seed .*//'
 }
