@@ -17,12 +17,13 @@ GUEST_LOG=${OUT:-/tmp}/guest
 VM_DIRS=/run/telepage-vm
 GUEST_HOOK=${GUEST_HOOK:-/lab/bin/telepage-hook-qemu}
 GUEST_RAM=${GUEST_RAM:-256M}
+SLOW=${LAB_SLOW:-1}	# so many times more time this kernel needs
 # Nothing here is about security or about hardware that can be trusted less. The
 # clock chip's driver polls it for a second, in 20,000 exits: half of the boot.
 GUEST_APPEND='console=ttyS0 quiet panic=-1 nokaslr mitigations=off no_timer_check tsc=reliable initcall_blacklist=cmos_init'
 # Each character of the console is an exit; a debug kernel needs longer for a line than there is
 # between two heartbeats, and the guest would do nothing else.
-[ "${LAB_SLOW:-1}" = 1 ] || GUEST_APPEND="$GUEST_APPEND gl.beat=$((100 * LAB_SLOW))"
+[ "$SLOW" = 1 ] || GUEST_APPEND="$GUEST_APPEND gl.beat=$((100 * SLOW))"
 
 # A test that is ended from outside must run its EXIT trap, too.
 trap 'exit 143' TERM INT
@@ -137,7 +138,7 @@ everywhere() {
 
 # wait_for SECONDS COMMAND...: more of them on a kernel that is slow
 wait_for() {
-	wait_until=$(($(date +%s) + $1 * ${LAB_SLOW:-1}))
+	wait_until=$(($(date +%s) + $1 * SLOW))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$(date +%s)" -lt "$wait_until" ] || return 1
