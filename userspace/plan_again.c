@@ -3,7 +3,8 @@
  * plan_again.c - a plan's connection, made anew when a plan broke off
  *
  * Who has connected the link connects, as for a lane that is lost, but not for ever: with
- * all lanes up it is no use after a few tries. The other side waits for it with what it
+ * all lanes up it is no use after a few tries. An agent that is being restarted, on a host
+ * that is busy besides, is there again before. The other side waits for it with what it
  * holds back, and gives up when it could have come.
  */
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #define BACKOFF_MIN	100
 #define BACKOFF_MAX	5000
+#define VAIN_MAX	12		/* tries without a plan, all lanes up: 36 s */
 #define LOOK_MS		1000
 #define WAIT_S		15		/* with all lanes up; the longest pause is 5 s */
 
@@ -33,7 +35,7 @@ static void give_up(void *arg)
 void plan_dial_again(struct plan_dial *d)
 {
 	/* from the loop: whoever calls this may be on his way to end it */
-	if (d->tries >= PLAN_TRIES || d->link->closing) {
+	if (d->tries >= PLAN_TRIES || d->vain >= VAIN_MAX || d->link->closing) {
 		timer_set(&d->timer, 0, give_up, d);
 		return;
 	}
@@ -54,10 +56,10 @@ static void connected(int fd, const char *addr, const char *who, const char *err
 		fd = -1;
 		err = "somebody else answers";
 	}
-	/* without its lanes nothing could cross the link anyway: nobody has lost by it */
-	if (fd >= 0 || plink_up(d->link))
-		d->tries++;
 	if (fd < 0) {
+		/* without its lanes nothing could cross the link anyway: nobody has lost by it */
+		if (plink_up(d->link))
+			d->vain++;
 		if (strcmp(d->last_error, err) != 0)
 			note("plan of %s: %s", d->link->name, err);
 		copy_str(d->last_error, err);
@@ -65,7 +67,8 @@ static void connected(int fd, const char *addr, const char *who, const char *err
 		return;
 	}
 	d->last_error[0] = 0;
-	if (d->tries > 1)
+	d->vain = 0;
+	if (++d->tries > 1)
 		note("plan of %s: begun anew, try %u of %u", d->link->name, d->tries, PLAN_TRIES);
 	d->ops->reached(fd, d->arg);
 }

@@ -132,7 +132,7 @@ struct plan_dial {
 	void *arg;
 	struct greet *greet;
 	struct timer timer;
-	unsigned int tries, backoff;
+	unsigned int tries, vain, backoff;
 	uint64_t over;			/* ms, when it was given up; 0: not yet */
 	char last_error[256];
 };
