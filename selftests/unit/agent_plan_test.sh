@@ -139,11 +139,10 @@ t_worker_there() { # the source's does
 	tp a freeze r && imported && check "its files are used" is b r ready True
 }
 
-t_source_agent() { # the source's agent goes, and another one comes, after some time (15 s)
+t_source_agent() { # the source's agent goes, and another one comes
 	import_begins && check "b plans" wait_for worker_of b >/dev/null || return 1
 	was=$(worker_of b)
 	agent_kill a
-	sleep 15
 	agent a "$PORT_A" && check "b plans anew" wait_for another b "$was" || return 1
 	tp a freeze r && imported && check "its files are used" is b r ready True
 }
