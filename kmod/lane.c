@@ -122,16 +122,22 @@ void tp_lane_fail(struct tp_lane *lane, int err, const char *reason)
 }
 
 /**
- * tp_lane_detach - detach a lane and wait until it is gone
+ * tp_lane_wait_gone - wait until a lane that has failed is gone
  * @lane: with a reference of the caller's
- * @reason: for people; a constant
+ * @until: jiffies, how long
  *
- * Context: sleeps; none of the lane's threads.
+ * Its threads may be reading a page from a disk or a process, which takes as long as it
+ * takes. So this has an end, and others are not kept waiting for it.
+ *
+ * Context: sleeps; none of the lane's threads; not under tp_ctl_mutex.
+ * Return: 0; -EBUSY it is still there, -EINTR a fatal signal came: it goes by itself.
  */
-void tp_lane_detach(struct tp_lane *lane, const char *reason)
+int tp_lane_wait_gone(struct tp_lane *lane, unsigned long until)
 {
-	tp_lane_fail(lane, -ESHUTDOWN, reason);
-	wait_for_completion(&lane->gone);
+	long left = max_t(long, until - jiffies, 0);
+
+	left = wait_for_completion_killable_timeout(&lane->gone, left);
+	return left > 0 ? 0 : left ? -EINTR : -EBUSY;
 }
 
 /*

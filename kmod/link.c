@@ -4,8 +4,9 @@
  *
  * A link is made and deleted over netlink and outlives its sockets. LINK_DEL in
  * phases: refuse while regions import over it; mark it dead, so that no lane can
- * be attached; end its serves; detach its lanes, which stops their threads; stop
- * the works; drop the registry's reference. A region that imported over it keeps
+ * be attached; end its serves; let its lanes fail; and then, without tp_ctl_mutex, wait
+ * for the end of these and of their threads; stop the works; drop the registry's
+ * reference. A region that imported over it keeps
  * the memory until it is evicted. It may still say that there is something to send,
  * which the work then finds no lane for: what is queued has a reference of its own.
  */
@@ -136,11 +137,11 @@ int tp_link_set_peer(struct tp_link *link, const char *peer)
 
 /**
  * tp_link_del - delete a link
- * @link: the link; gone afterwards
+ * @link: the link; nobody finds it any more, and its lanes end
  * @extack: where to say what stands in the way
  *
  * Context: sleeps; under tp_ctl_mutex.
- * Return: 0 or -EBUSY.
+ * Return: 0: the registry's reference is the caller's, for tp_link_end(); or -EBUSY.
  */
 int tp_link_del(struct tp_link *link, struct netlink_ext_ack *extack)
 {
@@ -166,7 +167,32 @@ int tp_link_del(struct tp_link *link, struct netlink_ext_ack *extack)
 		struct tp_lane *lane = tp_lane_get(link, nr);
 
 		if (lane) {
-			tp_lane_detach(lane, "the link was deleted");
+			tp_lane_fail(lane, -ESHUTDOWN, "the link was deleted");
+			tp_lane_put(lane);
+		}
+	}
+	return 0;
+}
+
+/**
+ * tp_link_end - wait for the end of a link that was deleted
+ * @link: the link; perhaps gone afterwards
+ *
+ * Not for long, nor once killed: what is left of the link then ends by itself.
+ *
+ * Context: sleeps; not under tp_ctl_mutex while it may have lanes.
+ */
+void tp_link_end(struct tp_link *link)
+{
+	unsigned long until = jiffies + TP_GONE_WAIT;
+	int err = 0;
+	u32 nr;
+
+	for (nr = 0; nr < TP_LANES && !err; nr++) {
+		struct tp_lane *lane = tp_lane_get(link, nr);
+
+		if (lane) {
+			err = tp_lane_wait_gone(lane, until);
 			tp_lane_put(lane);
 		}
 	}
@@ -174,9 +200,9 @@ int tp_link_del(struct tp_link *link, struct netlink_ext_ack *extack)
 	if (cancel_work_sync(&link->tx_work))
 		tp_link_put(link);
 	/* The end of the serves made every relay ready: let them end. */
-	flush_work(&link->relay_work);
+	if (!err)
+		flush_work(&link->relay_work);
 	tp_link_put(link);
-	return 0;
 }
 
 /**

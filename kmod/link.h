@@ -20,15 +20,16 @@ struct tp_rounds;
 #define TP_URGENT_CONGESTION "telepage"	/* names in congestion.c */
 #define TP_BULK_CONGESTION "telepage_bulk"
 #define TP_WANT_INTERVAL	(3 * HZ)
+#define TP_GONE_WAIT	(10 * HZ)	/* of a command, for lanes to end */
 /* Of a lane's socket; longer than a receiver delays its acknowledgment. */
 #define TP_RTO_MIN	(HZ / 20)
 
 /**
  * struct tp_link - what joins this host to one peer
  *
- * @ref is held by the registry (LINK_NEW to LINK_DEL), by each lane, by each
- * region that imports or imported over it, by each serve, and by tx_work while it is
- * queued.
+ * @ref is held by the registry (LINK_NEW to the end of LINK_DEL), by each lane, by each
+ * region that imports or imported over it, by each serve, and by tx_work and relay_work
+ * while they are queued.
  */
 struct tp_link {
 	struct kref ref;
@@ -63,7 +64,7 @@ struct tp_link {
 	atomic_t push_kick;		/* changes whenever there may be more to push */
 	wait_queue_head_t push_wq;
 	struct list_head ready;		/* relays to be answered, under queue_lock */
-	struct work_struct relay_work;
+	struct work_struct relay_work;	/* holds a reference while queued */
 	atomic_t nr_relays;
 	wait_queue_head_t relay_wq;
 
@@ -203,10 +204,11 @@ extern const struct tp_source_ops tp_source_mm;
 bool tp_page_is_zero(struct page *page);
 int tp_read_page(struct file *file, loff_t pos, struct page *page);
 
-/* link.c, all under tp_ctl_mutex unless said otherwise */
+/* link.c, all under tp_ctl_mutex unless said otherwise there */
 extern struct xarray tp_links;
 struct tp_link *tp_link_new(const char *peer, struct netlink_ext_ack *extack);
 int tp_link_del(struct tp_link *link, struct netlink_ext_ack *extack);
+void tp_link_end(struct tp_link *link);
 struct tp_link *tp_link_find(u32 id);
 int tp_link_set_peer(struct tp_link *link, const char *peer);
 void tp_link_put(struct tp_link *link);
@@ -219,7 +221,7 @@ int tp_lane_attach(struct tp_link *link, u32 nr, int fd, struct netlink_ext_ack 
 void tp_lane_fail(struct tp_lane *lane, int err, const char *reason);
 struct tp_lane *tp_lane_get(struct tp_link *link, u32 nr);
 void tp_lane_put(struct tp_lane *lane);
-void tp_lane_detach(struct tp_lane *lane, const char *reason);
+int tp_lane_wait_gone(struct tp_lane *lane, unsigned long until);
 int tp_lane_send(struct tp_lane *lane, const struct tp_hdr *hdr, void *payload);
 int tp_lane_send_pages(struct tp_lane *lane, const struct tp_hdr *hdr, struct bio_vec *bv,
 		       bool more);

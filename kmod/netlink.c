@@ -169,7 +169,8 @@ void tp_netlink_exit(void)
 	xa_for_each(&tp_exports, id, ex)
 		tp_export_del(ex);
 	xa_for_each(&tp_links, id, link)
-		WARN_ON_ONCE(tp_link_del(link, NULL));
+		if (!WARN_ON_ONCE(tp_link_del(link, NULL)))
+			tp_link_end(link);
 	mutex_unlock(&tp_ctl_mutex);
 	xa_destroy(&tp_exports);
 	xa_destroy(&tp_links);

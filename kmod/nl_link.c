@@ -63,7 +63,10 @@ static int tp_nl_fill_link(struct sk_buff *skb, void *obj)
 	return tp_nl_fill_lanes(skb, link);
 }
 
-/* Do something to the link that a command names, under tp_ctl_mutex. */
+/*
+ * Do something to the link that a command names, under tp_ctl_mutex. What @fn leaves in
+ * info->user_ptr[0] is the caller's.
+ */
 static int tp_nl_link_do(struct genl_info *info,
 			 int (*fn)(struct tp_link *link, struct genl_info *info))
 {
@@ -109,12 +112,17 @@ int tp_nl_link_new(struct sk_buff *skb, struct genl_info *info)
 
 static int tp_do_link_del(struct tp_link *link, struct genl_info *info)
 {
+	info->user_ptr[0] = link;
 	return tp_link_del(link, info->extack);
 }
 
 int tp_nl_link_del(struct sk_buff *skb, struct genl_info *info)
 {
-	return tp_nl_link_do(info, tp_do_link_del);
+	int err = tp_nl_link_do(info, tp_do_link_del);
+
+	if (!err)
+		tp_link_end(info->user_ptr[0]);
+	return err;
 }
 
 static int tp_do_link_get(struct tp_link *link, struct genl_info *info)
@@ -169,14 +177,23 @@ static int tp_do_lane_detach(struct tp_link *link, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "no such lane");
 		return nr ? -ENOENT : -EINVAL;
 	}
-	tp_lane_detach(lane, "the lane was detached");
-	tp_lane_put(lane);
+	tp_lane_fail(lane, -ESHUTDOWN, "the lane was detached");
+	info->user_ptr[0] = lane;
 	return 0;
 }
 
 int tp_nl_lane_detach(struct sk_buff *skb, struct genl_info *info)
 {
-	return tp_nl_link_do(info, tp_do_lane_detach);
+	int err = tp_nl_link_do(info, tp_do_lane_detach);
+
+	if (!err) {
+		err = tp_lane_wait_gone(info->user_ptr[0], jiffies + TP_GONE_WAIT);
+		if (err == -EBUSY)
+			NL_SET_ERR_MSG(info->extack,
+				       "the lane is ending: a thread of it still reads what it sends");
+		tp_lane_put(info->user_ptr[0]);
+	}
+	return err;
 }
 
 int tp_nl_link_dump(struct sk_buff *skb, struct netlink_callback *cb)

@@ -28,10 +28,13 @@ static void tp_relay_ready(struct tp_relay *relay)
 {
 	struct tp_link *link = relay->sv->link;
 
+	/* The relay keeps the link, but once it stands there it may be gone at any time. */
+	kref_get(&link->ref);
 	spin_lock(&link->queue_lock);
 	list_add_tail(&relay->ready, &link->ready);
 	spin_unlock(&link->queue_lock);
-	queue_work(tp_wq, &link->relay_work);
+	if (!queue_work(tp_wq, &link->relay_work))
+		tp_link_put(link);
 }
 
 /**
@@ -112,10 +115,10 @@ static void tp_relay_try(struct tp_relay *relay)
 
 /**
  * tp_export_relay_work - answer demands that had to wait
- * @work: link->relay_work
+ * @work: link->relay_work, which holds a reference
  *
  * Context: one at a time per link, so a peer that does not read holds up its own
- * link only. Each relay keeps the link.
+ * link only.
  */
 void tp_export_relay_work(struct work_struct *work)
 {
@@ -129,9 +132,10 @@ void tp_export_relay_work(struct work_struct *work)
 			list_del_init(&relay->ready);
 		spin_unlock(&link->queue_lock);
 		if (!relay)
-			return;
+			break;
 		tp_relay_try(relay);
 	}
+	tp_link_put(link);
 }
 
 /* May the receive thread go on: is there room for a relay, or nothing to receive? */

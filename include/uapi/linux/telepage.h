@@ -217,7 +217,8 @@ enum telepage_event {
  *	the round before; ENOMEM.
  * @TELEPAGE_CMD_LINK_NEW: make a link: optional PEER, a note that the agent
  *	finds again (which peer, how to reconnect). Answers as LINK_GET.
- * @TELEPAGE_CMD_LINK_DEL: delete a link (LINK) and detach its lanes.
+ * @TELEPAGE_CMD_LINK_DEL: delete a link (LINK) and detach its lanes. A lane
+ *	that reads what it sends from a disk that does not answer may end later.
  *	EBUSY a region still imports over it.
  * @TELEPAGE_CMD_LINK_GET: one link (LINK) or, as a dump, all.
  * @TELEPAGE_CMD_LINK_SET: change the note (LINK, PEER).
@@ -227,6 +228,8 @@ enum telepage_event {
  *	EBUSY the lane has a socket; ENOTSOCK, EPROTOTYPE, ENOTCONN what the
  *	descriptor lacks.
  * @TELEPAGE_CMD_LANE_DETACH: detach and shut down a lane (LINK, LANE).
+ *	EBUSY after 10 s: it is shut down, but still reads what it was to send from
+ *	a disk or a process; until that answers the lane cannot be attached anew.
  * @TELEPAGE_CMD_EVENT: only ever sent by the kernel, on the multicast group.
  * @TELEPAGE_CMD_UFFD_ATTACH: serve the userfaultfd FD, a descriptor of the
  *	caller's, from region REGION. PID is the VMM, in the caller's namespace;

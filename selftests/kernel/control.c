@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * control.c - commands go on whatever one of them waits for
+ *
+ * What a user would lose: the control of all VMs of a host, since one command waits for
+ * what answers late or never.
+ */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include "fusefile.h"
+#include "peer.h"
+
+#define PAGES	64UL
+/* more than a workqueue of the kernel runs at a time, as far as nobody says how many */
+#define MANY	600U
+
+/* a command that may not come back, made by somebody else */
+struct late {
+	int (*fn)(struct tp_nl *nl, uint32_t link);
+	uint32_t link;
+	int err;
+	pthread_t t;
+};
+
+static void *do_late(void *arg)
+{
+	struct late *l = arg;
+	struct tp_nl *nl;
+
+	if (tp_nl_open(&nl))
+		tk_die("netlink: %s", tp_nl_error(NULL));
+	l->err = l->fn(nl, l->link);
+	tp_nl_close(nl);
+	return NULL;
+}
+
+static void begin_late(struct late *l, int (*fn)(struct tp_nl *nl, uint32_t link), uint32_t link)
+{
+	*l = (struct late){ .fn = fn, .link = link, .err = 1 };
+	l->t = tk_thread(do_late, l);
+}
+
+static int detach_urgent(struct tp_nl *nl, uint32_t link)
+{
+	return tp_lane_detach(nl, link, 0);
+}
+
+static int freeze_s(struct tp_nl *nl, uint32_t link)
+{
+	return tp_region_freeze(nl, "s");
+}
+
+/* makes, looks at and deletes what all commands on it need */
+static int commands(void *arg)
+{
+	struct tp_nl *nl;
+	struct tp_link l;
+	uint32_t id;
+
+	if (tp_nl_open(&nl))
+		return 1;
+	if (tp_link_new(nl, "somebody else", &id) || tp_link_get(nl, id, &l))
+		return 2;
+	tp_link_clear(&l);
+	if (tp_region_new(nl, "other", TK_PAGE, 0600, 0, 0, NULL) || tp_region_freeze(nl, "other"))
+		return 3;
+	return tp_region_del(nl, "other") || tp_link_del(nl, id) ? 4 : 0;
+}
+
+/* ---- a lane whose thread waits for a disk ---- */
+
+#define FILE_	"/tmp/fusefile"
+
+static void demand_of(int lane, uint32_t export)
+{
+	struct tp_hdr hdr = { .type = TP_MSG_DEMAND, .count = 1, .len = TP_DEMAND_LEN };
+	struct tp_demand d = { .export = export, .gen = 1, .index = 3 };
+	uint8_t buf[TP_DEMAND_LEN];
+
+	tp_wire_put_demand(buf, &d);
+	peer_say(lane, &hdr, buf, sizeof(buf));
+}
+
+static void test_disk(int (*fn)(struct tp_nl *nl, uint32_t link), const char *what)
+{
+	struct late l;
+	uint32_t link, id;
+	struct stat st;
+	int lane, fd;
+	pid_t pid;
+
+	fusefile_open(FILE_, 7, PAGES);
+	fd = open(FILE_, O_RDONLY | O_CLOEXEC);
+	/* a file of such a filesystem has a size from when somebody has asked for it */
+	if (fd < 0 || fstat(fd, &st))
+		tk_die("%s: %m", FILE_);
+	tk_ok(tp_export_new_fd(tk_nl, "f", fd, 0, 0), "export");
+	close(fd);
+	tk_ok(tp_link_new(tk_nl, "test", &link), "link");
+	tk_ok(tp_export_serve(tk_nl, "f", link, &id), "serve");
+	lane = peer_greeted_lane(link, 0);
+	fusefile_set(FUSEFILE_SILENT, NULL);
+	demand_of(lane, id);
+	tk_until(fusefile_waiting() > 0);
+
+	begin_late(&l, fn, link);
+	/* it is about to wait for the lane */
+	tk_nap_ms(500);
+	pid = tk_fork(commands, NULL);
+	tap_ok(!tk_reap(pid), "%s while its disk is silent: other commands go on", what);
+	/* what is told is that it is not over yet, of what can be asked for again */
+	tap_ok(tk_join(l.t) && l.err == (fn == tp_link_del ? 0 : -EBUSY),
+	       "and the command ends, too");
+	fusefile_set(FUSEFILE_WELL, NULL);
+	if (fn != tp_link_del)
+		tap_ok(tk_until(tp_lane_detach(tk_nl, link, 0) == -ENOENT),
+		       "and the lane does when the disk answers");
+	close(lane);
+	tk_ok(tp_export_del(tk_nl, "f"), "release");
+	if (fn != tp_link_del)
+		tk_ok(tp_link_del(tk_nl, link), "link del");
+	tap_ok(fusefile_close(), "the file is let go of");
+}
+
+/* ---- a lane that ends while very many regions become complete ---- */
+
+struct pin {
+	uint8_t *to, *of;
+};
+
+/* The page stays pinned while the copy out of it waits for the page it goes to. */
+static void *pin_page(void *arg)
+{
+	struct pin *p = arg;
+	struct iovec to = { .iov_base = p->to, .iov_len = TK_PAGE };
+	struct iovec of = { .iov_base = p->of, .iov_len = TK_PAGE };
+
+	if (process_vm_readv(getpid(), &to, 1, &of, 1, 0) > 0)
+		tk_die("a page has come from nowhere");
+	return NULL;
+}
+
+static const char *name_of(unsigned int i)
+{
+	static char name[16];
+
+	snprintf(name, sizeof(name), "r%u", i);
+	return name;
+}
+
+static bool all_are(bool (*fn)(const struct tp_region *r))
+{
+	for (unsigned int i = 0; i < MANY; i++) {
+		struct tp_region r = tk_stat(name_of(i));
+
+		if (!fn(&r))
+			return false;
+	}
+	return true;
+}
+
+static bool is_here(const struct tp_region *r)
+{
+	return !r->absent;
+}
+
+static bool is_local(const struct tp_region *r)
+{
+	return r->state == TELEPAGE_REGION_LOCAL;
+}
+
+static void test_many(void)
+{
+	uint32_t link, other, nowhere;
+	struct late freeze, detach;
+	int urgent, bulk, lane;
+	unsigned int i;
+	struct pin pin;
+	pthread_t t;
+
+	tk_ok(tp_link_new(tk_nl, "test", &link), "link");
+	urgent = peer_greeted_lane(link, 0);
+	bulk = peer_greeted_lane(link, 1);
+	tk_ok(tp_link_new(tk_nl, "other", &other), "link");
+	lane = peer_greeted_lane(other, 0);
+	for (i = 0; i < MANY; i++) {
+		tk_new(name_of(i), 1);
+		tk_ok(tp_region_import(tk_nl, name_of(i), link, 1 + i, true), "import");
+	}
+
+	/* a freeze that waits for a page is a command that takes seconds */
+	tk_new("s", 1);
+	tk_ok(tp_link_new(tk_nl, "", &nowhere), "link");
+	tk_new("x", 1);
+	tk_ok(tp_region_import(tk_nl, "x", nowhere, 1, false), "import");
+	pin.of = tk_map("s", 1, PROT_READ | PROT_WRITE, MAP_SHARED);
+	pin.to = tk_map("x", 1, PROT_READ | PROT_WRITE, MAP_SHARED);
+	pin.of[0] = 1;
+	t = tk_thread(pin_page, &pin);
+	tk_until(tk_stat("x").stats.faults);
+	begin_late(&freeze, freeze_s, 0);
+	tk_until(tk_stat("s").frozen);
+
+	/* the next in turn; and behind it the regions, which are all complete at once */
+	begin_late(&detach, detach_urgent, other);
+	tk_nap_ms(500);
+	for (i = 0; i < MANY; i++) {
+		struct tp_hdr hdr = { .type = TP_MSG_ZERO, .export = 1 + i, .count = 1 };
+
+		peer_say(bulk, &hdr, NULL, 0);
+	}
+	tap_ok(tk_until(all_are(is_here)), "the pages of %u regions come", MANY);
+	tap_note("a freeze takes its time meanwhile: %s", freeze.err == 1 ? "yes" : "no");
+	if (!tap_ok(tk_join(detach.t) && !detach.err, "a lane can be detached meanwhile"))
+		tk_die("commands are blocked for ever");
+	tap_ok(tk_join(freeze.t), "a command before it ends");
+	tap_ok(tk_until(all_are(is_local)), "all regions are complete");
+
+	tk_ok(tp_region_abandon(tk_nl, "x"), "abandon");
+	pthread_join(t, NULL);
+	tk_unmap(pin.of, 1);
+	tk_unmap(pin.to, 1);
+	if (!freeze.err)
+		tk_ok(tp_region_thaw(tk_nl, "s"), "thaw");
+	tk_del("s");
+	tk_del("x");
+	for (i = 0; i < MANY; i++)
+		tk_del(name_of(i));
+	close(urgent);
+	close(bulk);
+	close(lane);
+	tk_ok(tp_link_del(tk_nl, link), "link del");
+	tk_ok(tp_link_del(tk_nl, other), "link del");
+	tk_ok(tp_link_del(tk_nl, nowhere), "link del");
+}
+
+int main(void)
+{
+	tk_init();
+	if (access("/dev/fuse", F_OK)) {
+		tap_skip("disks that do not answer", "this kernel has no FUSE");
+	} else {
+		test_disk(detach_urgent, "a lane is detached");
+		test_disk(tp_link_del, "a link is deleted");
+	}
+	test_many();
+	return tap_done();
+}
