@@ -14,6 +14,7 @@
 #include "hook.h"
 
 #define MOVE_ENV	"TELEPAGE_MOVE"
+#define VM_ENV		"TELEPAGE_VM"
 #define ENVIRON_MAX	(256 << 10)
 
 struct hook {
@@ -157,7 +158,7 @@ static void put_env(const struct hook_env *e)
 	/* not theirs to say that the agent is ready */
 	unsetenv("NOTIFY_SOCKET");
 	setenv(MOVE_ENV, e->move, 1);
-	setenv("TELEPAGE_VM", e->vm, 1);
+	setenv(VM_ENV, e->vm, 1);
 	setenv("TELEPAGE_VM_DIR", e->vm_dir, 1);
 	setenv("TELEPAGE_QMP", e->qmp, 1);
 	setenv("TELEPAGE_INCOMING", "defer", 1);
@@ -242,14 +243,21 @@ struct hook *hook_run(const char *verb, const struct hook_env *env, unsigned int
 	return h;
 }
 
-void hook_kill(const char *move)
+/* with the NULs around it; the environment's first variable has none before */
+static bool has_var(const char *env, size_t len, const char *name, const char *value)
 {
-	char want[64], path[300], *buf = xcalloc(1, ENVIRON_MAX);
+	char want[128];
+	int n = snprintf(want, sizeof(want), "%c%s=%s", 0, name, value);
+
+	return n > 0 && (size_t)n < sizeof(want) && memmem(env, len, want, n + 1);
+}
+
+void hook_kill(const char *move, const char *vm)
+{
+	char path[300], *buf = xcalloc(1, ENVIRON_MAX);
 	DIR *proc = opendir("/proc");
 	struct dirent *de;
 
-	/* with the NULs around it; the environment's first variable has none before */
-	snprintf(want, sizeof(want), "%c" MOVE_ENV "=%s", 0, move);
 	while (proc && (de = readdir(proc))) {
 		pid_t pid = atoi(de->d_name);
 		ssize_t n;
@@ -264,8 +272,9 @@ void hook_kill(const char *move)
 		buf[0] = 0;
 		n = read(fd, buf + 1, ENVIRON_MAX - 1);
 		close(fd);
-		if (n > 0 && memmem(buf, n + 1, want, strlen(want + 1) + 2)) {
-			note("move %.8s: killing process %d", move, pid);
+		if (n > 0 && has_var(buf, n + 1, MOVE_ENV, move) &&
+		    has_var(buf, n + 1, VM_ENV, vm)) {
+			note("move %.8s of %s: killing process %d", move, vm, pid);
 			kill(pid, SIGKILL);
 		}
 	}

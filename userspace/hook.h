@@ -29,9 +29,10 @@ struct hook *hook_run(const char *verb, const struct hook_env *env, unsigned int
 void hook_cancel(struct hook *h);	/* kills it; no callback; NULL is fine */
 
 /*
- * SIGKILL for every process that has this move in its environment: a hook that
- * outlived the agent which ran it, or a VMM that `stop` did not find.
+ * SIGKILL for every process that has this move of this VM in its environment: a hook
+ * that outlived the agent which ran it, or a VMM that `stop` did not find. The move alone
+ * is not enough: it is the peer who numbers it, and VMs that run have the numbers of old ones.
  */
-void hook_kill(const char *move);
+void hook_kill(const char *move, const char *vm);
 
 #endif /* TELEPAGE_HOOK_H */

@@ -72,7 +72,7 @@ static void vmm_stopped(const char *err, void *arg)
 	m->hook = NULL;
 	if (err)
 		note("move %.8s of %s: %s", m->id, m->vm, err);
-	hook_kill(m->id);
+	hook_kill(m->id, m->vm);
 	let_go(m);
 }
 
@@ -106,7 +106,7 @@ static void undo(void *arg)
 	if (m->hook_started) {
 		/* a `start` of the agent before us must not go on behind `stop`'s back */
 		if (m->restored)
-			hook_kill(m->id);
+			hook_kill(m->id, m->vm);
 		mdst_hook_env(m, &env);
 		m->hook = hook_run("stop", &env, HOOK_MS, vmm_stopped, m);
 	} else {
