@@ -62,7 +62,52 @@ static int tp_nl_uffd_do(struct genl_info *info,
 	return tp_nl_with_region(info, TELEPAGE_A_UFFD_REGION, fn);
 }
 
+/* The region, if a VMM could be attached to it now, with a reference. */
+static int tp_do_may_attach(struct tp_region *r, struct genl_info *info)
+{
+	int err = tp_uffd_may_attach(r, info->extack);
+
+	if (!err) {
+		tp_region_get(r);
+		info->user_ptr[0] = r;
+	}
+	return err;
+}
+
 static int tp_do_attach(struct tp_region *r, struct genl_info *info)
+{
+	struct tp_uffd *u = info->user_ptr[1];
+
+	if (u->region != r) {
+		NL_SET_ERR_MSG(info->extack, "the region was deleted meanwhile");
+		return -ENOENT;
+	}
+	return tp_uffd_attach(r, u, info->extack);
+}
+
+/* The VMM may keep who looks at it waiting: nobody else, so not under tp_ctl_mutex. */
+static int tp_nl_attach(struct genl_info *info, const struct tp_uffd_args *args)
+{
+	int err = tp_nl_uffd_do(info, tp_do_may_attach);
+	struct tp_region *r;
+	struct tp_uffd *u;
+
+	if (err)
+		return err;
+	r = info->user_ptr[0];
+	u = tp_uffd_prepare(r, args, info->extack);
+	err = PTR_ERR_OR_ZERO(u);
+	if (!err) {
+		info->user_ptr[1] = u;
+		err = tp_nl_uffd_do(info, tp_do_attach);
+		if (err)
+			tp_uffd_cancel_new(u);
+	}
+	tp_region_put(r);
+	return err;
+}
+
+int tp_nl_uffd_attach(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr **a = info->attrs;
 	struct tp_uffd_args args = { .fill = true };
@@ -85,25 +130,29 @@ static int tp_do_attach(struct tp_region *r, struct genl_info *info)
 	if (n > 0) {
 		args.ranges = ranges;
 		args.nr_ranges = n;
-		n = tp_uffd_attach(r, &args, info->extack);
+		n = tp_nl_attach(info, &args);
 	}
 	kfree(ranges);
 	return n;
 }
 
-int tp_nl_uffd_attach(struct sk_buff *skb, struct genl_info *info)
-{
-	return tp_nl_uffd_do(info, tp_do_attach);
-}
-
 static int tp_do_detach(struct tp_region *r, struct genl_info *info)
 {
-	return tp_uffd_detach(r, info->extack);
+	struct tp_uffd *u = tp_uffd_detach(r, info->extack);
+
+	info->user_ptr[0] = u;
+	return PTR_ERR_OR_ZERO(u);
 }
 
 int tp_nl_uffd_detach(struct sk_buff *skb, struct genl_info *info)
 {
-	return tp_nl_uffd_do(info, tp_do_detach);
+	int err = tp_nl_uffd_do(info, tp_do_detach);
+
+	if (!err) {
+		tp_uffd_end(info->user_ptr[0], "detached");
+		tp_uffd_put(info->user_ptr[0]);
+	}
+	return err;
 }
 
 static int tp_nl_fill_range(struct sk_buff *skb, const struct tp_uffd_range *rg)

@@ -2,10 +2,14 @@
 /*
  * uffd.c - bridges: attaching a VMM's userfaultfd to a region, and the end of it
  *
- * The end in phases, under tp_ctl_mutex: the tick is stopped, then the thread, which
- * withdraws from wait queues and requests; then nobody else knows the bridge, and
- * descriptors, mm and region are let go of. end_work may still be queued and holds a
- * reference of its own.
+ * What is said to a descriptor waits for the VMM's mmap lock, which it may hold for any
+ * time: so nothing is while tp_ctl_mutex is held, and nobody is waited for who may.
+ *
+ * The end in phases: under tp_ctl_mutex it is said to be ending, which one does only. Without
+ * it the tick is stopped, then the thread, which withdraws from wait queues and requests. Then
+ * under it again, as netlink looks at the bridge until there: descriptors and mm are let go
+ * of, and the region, which does not know the bridge any more. end_work may still be queued
+ * and holds a reference of its own.
  */
 #include <linux/dcache.h>
 #include <linux/file.h>
@@ -26,6 +30,11 @@ static void tp_uffd_free(struct kref *ref)
 
 	kvfree(u->surplus);
 	kfree(u);
+}
+
+void tp_uffd_put(struct tp_uffd *u)
+{
+	kref_put(&u->ref, tp_uffd_free);
 }
 
 /**
@@ -97,31 +106,41 @@ static void tp_uffd_let_go(struct tp_uffd *u)
 		mmput(u->mm);
 }
 
-static void tp_uffd_end(struct tp_uffd *u, const char *reason)
+/**
+ * tp_uffd_end - the end of a bridge that was said to be ending
+ * @u: the bridge, with a reference of the caller's
+ * @reason: for people
+ *
+ * Context: sleeps until the thread has ended, for a VMM that holds its own lock; not under
+ * tp_ctl_mutex; once.
+ */
+void tp_uffd_end(struct tp_uffd *u, const char *reason)
 {
 	struct tp_region *r = u->region;
 
-	lockdep_assert_held(&tp_ctl_mutex);
-	if (u->ended)
-		return;
-	u->ended = true;
 	cancel_delayed_work_sync(&u->tick);
 	kthread_stop(u->task);
+	mutex_lock(&tp_ctl_mutex);
 	tp_uffd_let_go(u);
 	r->uffd = NULL;
 	tp_event(TELEPAGE_EVENT_UFFD_DETACHED, r, 0, reason);
-	kref_put(&u->ref, tp_uffd_free);
+	mutex_unlock(&tp_ctl_mutex);
+	tp_uffd_put(u);
 	tp_region_put(r);
 }
 
 static void tp_uffd_end_work(struct work_struct *work)
 {
 	struct tp_uffd *u = container_of(work, struct tp_uffd, end_work);
+	bool ends;
 
 	mutex_lock(&tp_ctl_mutex);
-	tp_uffd_end(u, "the VMM has gone");
+	ends = !u->ended;
+	u->ended = true;
 	mutex_unlock(&tp_ctl_mutex);
-	kref_put(&u->ref, tp_uffd_free);
+	if (ends)
+		tp_uffd_end(u, "the VMM has gone");
+	tp_uffd_put(u);
 }
 
 /**
@@ -134,7 +153,7 @@ void tp_uffd_gone(struct tp_uffd *u)
 {
 	kref_get(&u->ref);
 	if (!queue_work(tp_end_wq, &u->end_work))
-		kref_put(&u->ref, tp_uffd_free);
+		tp_uffd_put(u);
 }
 
 /* As long as we hold its file nobody tells when a VMM has gone: ask now and then. */
@@ -180,24 +199,19 @@ static bool tp_is_served(const struct file *file)
 static struct file *tp_get_uffd(u32 fd, struct netlink_ext_ack *extack)
 {
 	struct file *file = fget(fd);
-	int err = -EINVAL;
 
 	if (!file) {
 		NL_SET_ERR_MSG(extack, "there is no such descriptor");
 		return ERR_PTR(-EBADF);
 	}
-	if (!tp_is_uffd(file)) {
-		NL_SET_ERR_MSG(extack, "the descriptor is not a userfaultfd");
-	} else if (!(file->f_flags & O_NONBLOCK)) {
-		NL_SET_ERR_MSG(extack, "the userfaultfd is blocking: set O_NONBLOCK first");
-	} else if (tp_is_served(file)) {
-		NL_SET_ERR_MSG(extack, "this userfaultfd is served already");
-		err = -EBUSY;
-	} else {
+	if (tp_is_uffd(file) && file->f_flags & O_NONBLOCK)
 		return file;
-	}
+	if (tp_is_uffd(file))
+		NL_SET_ERR_MSG(extack, "the userfaultfd is blocking: set O_NONBLOCK first");
+	else
+		NL_SET_ERR_MSG(extack, "the descriptor is not a userfaultfd");
 	fput(file);
-	return ERR_PTR(err);
+	return ERR_PTR(-EINVAL);
 }
 
 static struct file *tp_get_memfd(u32 fd, struct netlink_ext_ack *extack)
@@ -346,7 +360,7 @@ static struct tp_uffd *tp_uffd_alloc(struct tp_region *r, const struct tp_uffd_a
 	return u;
 }
 
-/* Everything but the thread. What was got is in @u, also after an error. */
+/* What was got is in @u, also after an error. */
 static int tp_uffd_setup(struct tp_uffd *u, const struct tp_uffd_args *args,
 			 struct netlink_ext_ack *extack)
 {
@@ -400,20 +414,54 @@ static int tp_uffd_setup(struct tp_uffd *u, const struct tp_uffd_args *args,
 }
 
 /**
- * tp_uffd_attach - serve a VMM's userfaultfd from a region
- * @r: the region
+ * tp_uffd_prepare - a bridge for a VMM's userfaultfd that does nothing yet
+ * @r: the region, with a reference of the caller's
  * @args: what netlink was given
  * @extack: where to say what is wrong
  *
- * Context: sleeps; under tp_ctl_mutex; in the process whose mm is borrowed.
- * Return: 0: faults are served; or a negative errno: nothing was changed.
+ * Context: sleeps, for the VMM's mmap lock, too: not under tp_ctl_mutex. In the process
+ * whose mm is borrowed.
+ * Return: what tp_uffd_attach() takes or tp_uffd_cancel_new() frees, or a negative errno.
  */
-int tp_uffd_attach(struct tp_region *r, const struct tp_uffd_args *args,
-		   struct netlink_ext_ack *extack)
+struct tp_uffd *tp_uffd_prepare(struct tp_region *r, const struct tp_uffd_args *args,
+				struct netlink_ext_ack *extack)
 {
-	struct tp_uffd *u;
+	struct tp_uffd *u = tp_uffd_alloc(r, args);
 	int err;
 
+	if (!u)
+		return ERR_PTR(-ENOMEM);
+	err = tp_uffd_setup(u, args, extack);
+	if (err) {
+		tp_uffd_cancel_new(u);
+		return ERR_PTR(err);
+	}
+	return u;
+}
+
+/**
+ * tp_uffd_cancel_new - a bridge is not attached after all
+ * @u: as tp_uffd_prepare() has made it; gone afterwards
+ *
+ * Context: sleeps; in the process whose mm is borrowed.
+ */
+void tp_uffd_cancel_new(struct tp_uffd *u)
+{
+	tp_uffd_scratch_unmap(u);
+	tp_uffd_let_go(u);
+	tp_uffd_put(u);
+}
+
+/**
+ * tp_uffd_may_attach - could a VMM be attached to a region?
+ * @r: the region
+ * @extack: where to say why not
+ *
+ * Context: under tp_ctl_mutex.
+ * Return: 0 or -EBUSY.
+ */
+int tp_uffd_may_attach(struct tp_region *r, struct netlink_ext_ack *extack)
+{
 	lockdep_assert_held(&tp_ctl_mutex);
 	if (r->uffd) {
 		NL_SET_ERR_MSG(extack, "a VMM is attached to the region already");
@@ -423,21 +471,35 @@ int tp_uffd_attach(struct tp_region *r, const struct tp_uffd_args *args,
 		NL_SET_ERR_MSG(extack, "pages of the region went to an earlier VMM: import anew");
 		return -EBUSY;
 	}
-	u = tp_uffd_alloc(r, args);
-	if (!u)
-		return -ENOMEM;
-	err = tp_uffd_setup(u, args, extack);
+	return 0;
+}
+
+/**
+ * tp_uffd_attach - serve a VMM's userfaultfd from a region
+ * @r: the region
+ * @u: made for it by tp_uffd_prepare(); taken over on success
+ * @extack: where to say what is wrong
+ *
+ * Context: sleeps; under tp_ctl_mutex.
+ * Return: 0: faults are served; or a negative errno: nothing was changed.
+ */
+int tp_uffd_attach(struct tp_region *r, struct tp_uffd *u, struct netlink_ext_ack *extack)
+{
+	int err = tp_uffd_may_attach(r, extack);
+
 	if (err)
-		goto err;
-	u->task = kthread_create(tp_uffd_thread, u, "tp_uffd/%s", r->name);
-	if (IS_ERR(u->task)) {
-		err = PTR_ERR(u->task);
-		goto err;
+		return err;
+	if (tp_is_served(list_first_entry(&u->fds, struct tp_uffd_fd, node)->file)) {
+		NL_SET_ERR_MSG(extack, "this userfaultfd is served already");
+		return -EBUSY;
 	}
+	u->task = kthread_create(tp_uffd_thread, u, "tp_uffd/%s", r->name);
+	if (IS_ERR(u->task))
+		return PTR_ERR(u->task);
 	err = tp_claim_region(r, extack);
 	if (err) {
 		kthread_stop(u->task);	/* it has not run */
-		goto err;
+		return err;
 	}
 	tp_region_get(r);
 	r->uffd = u;
@@ -446,11 +508,6 @@ int tp_uffd_attach(struct tp_region *r, const struct tp_uffd_args *args,
 	queue_delayed_work(tp_end_wq, &u->tick, HZ);
 	tp_event(TELEPAGE_EVENT_UFFD_ATTACHED, r, 0, NULL);
 	return 0;
-err:
-	tp_uffd_scratch_unmap(u);
-	tp_uffd_let_go(u);
-	kref_put(&u->ref, tp_uffd_free);
-	return err;
 }
 
 /**
@@ -459,24 +516,29 @@ err:
  * @extack: where to say why not
  *
  * Context: sleeps; under tp_ctl_mutex.
- * Return: 0, -ENOENT, or -EBUSY when a page would be lost.
+ * Return: the bridge with a reference, for tp_uffd_end(); or -ENOENT, or -EBUSY when a page
+ * would be lost.
  */
-int tp_uffd_detach(struct tp_region *r, struct netlink_ext_ack *extack)
+struct tp_uffd *tp_uffd_detach(struct tp_region *r, struct netlink_ext_ack *extack)
 {
 	struct tp_uffd *u = r->uffd;
 
 	lockdep_assert_held(&tp_ctl_mutex);
 	if (!u) {
 		NL_SET_ERR_MSG(extack, "no VMM is attached to the region");
-		return -ENOENT;
+		return ERR_PTR(-ENOENT);
+	}
+	if (u->ended) {
+		NL_SET_ERR_MSG(extack, "the VMM is being detached");
+		return ERR_PTR(-EBUSY);
 	}
 	if (READ_ONCE(r->state) == TELEPAGE_REGION_ABANDONED) {
 		NL_SET_ERR_MSG(extack, "lost pages would read as zero: end the VMM instead");
-		return -EBUSY;
+		return ERR_PTR(-EBUSY);
 	}
 	if (READ_ONCE(r->state) != TELEPAGE_REGION_LOCAL) {
 		NL_SET_ERR_MSG(extack, "pages are still at the peer: wait until it is complete");
-		return -EBUSY;
+		return ERR_PTR(-EBUSY);
 	}
 	if (!u->fill && READ_ONCE(r->inode.i_mapping->nrpages)) {
 		/* what was not touched yet has to go in as well */
@@ -486,9 +548,10 @@ int tp_uffd_detach(struct tp_region *r, struct netlink_ext_ack *extack)
 	}
 	if (atomic_read(&u->more) || atomic_read(&u->pending)) {
 		NL_SET_ERR_MSG(extack, "pages are on their way into the VMM: try again");
-		return -EBUSY;
+		return ERR_PTR(-EBUSY);
 	}
 	u->unregister = true;
-	tp_uffd_end(u, "detached");
-	return 0;
+	u->ended = true;
+	kref_get(&u->ref);
+	return u;
 }

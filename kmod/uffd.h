@@ -95,7 +95,7 @@ struct tp_uffd_scratch {
  * struct tp_uffd - a bridge: what joins a region to a VMM's memory
  */
 struct tp_uffd {
-	struct kref ref;		/* region->uffd, and end_work while queued */
+	struct kref ref;		/* region->uffd, end_work while queued, a detach */
 	struct tp_region *region;	/* holds a reference */
 	struct mm_struct *mm;		/* borrowed: holds its users */
 	struct pid *pid;		/* the VMM */
@@ -104,7 +104,7 @@ struct tp_uffd {
 	bool fill;			/* pages go in before they are touched */
 	struct task_struct *task;
 	struct work_struct end_work;
-	bool ended;			/* under tp_ctl_mutex */
+	bool ended;			/* or is about to; under tp_ctl_mutex */
 
 	struct file *scratch_file;
 	struct tp_uffd_scratch *scratch; /* the thread's, these four */
@@ -144,9 +144,14 @@ struct tp_uffd_args {
 	unsigned int nr_ranges;
 };
 
-int tp_uffd_attach(struct tp_region *r, const struct tp_uffd_args *args,
-		   struct netlink_ext_ack *extack);
-int tp_uffd_detach(struct tp_region *r, struct netlink_ext_ack *extack);
+struct tp_uffd *tp_uffd_prepare(struct tp_region *r, const struct tp_uffd_args *args,
+				struct netlink_ext_ack *extack);
+void tp_uffd_cancel_new(struct tp_uffd *u);
+int tp_uffd_may_attach(struct tp_region *r, struct netlink_ext_ack *extack);
+int tp_uffd_attach(struct tp_region *r, struct tp_uffd *u, struct netlink_ext_ack *extack);
+struct tp_uffd *tp_uffd_detach(struct tp_region *r, struct netlink_ext_ack *extack);
+void tp_uffd_end(struct tp_uffd *u, const char *reason);
+void tp_uffd_put(struct tp_uffd *u);
 void tp_uffd_gone(struct tp_uffd *u);
 struct tp_uffd_fd *tp_uffd_fd_new(struct tp_uffd *u, struct file *file,
 				  const struct tp_uffd_range *ranges, unsigned int nr,

@@ -5,8 +5,12 @@
  * What a user would lose: the control of all VMs of a host, since one command waits for
  * what answers late or never.
  */
+#include <linux/userfaultfd.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "fusefile.h"
@@ -122,6 +126,145 @@ static void test_disk(int (*fn)(struct tp_nl *nl, uint32_t link), const char *wh
 	if (fn != tp_link_del)
 		tk_ok(tp_link_del(tk_nl, link), "link del");
 	tap_ok(fusefile_close(), "the file is let go of");
+}
+
+/* ---- a VMM that holds the lock of its address space ---- */
+
+/* what the VMM tells us of itself, and we tell it */
+struct vmm_shared {
+	int fd;
+	uint64_t addr;
+	atomic_int ready, hold;
+};
+
+static struct vmm_shared *vmm;
+static uint8_t *never;		/* a page of a region that does not come */
+
+/*
+ * A read through /proc/self/mem waits for the page with the lock held, shared. Who wants it
+ * for himself stands behind that, and everybody else behind him.
+ */
+static void *hold_lock(void *arg)
+{
+	int fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	char c;
+
+	if (pread(fd, &c, 1, (off_t)(uintptr_t)never) >= 0)
+		tk_die("a page has come from nowhere");
+	return arg;
+}
+
+static void *want_lock(void *arg)
+{
+	if (mmap(NULL, TK_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+		tk_die("mmap: %m");
+	return arg;
+}
+
+static int be_vmm(void *arg)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	pthread_t t;
+
+	(void)arg;
+	vmm->addr = (uintptr_t)mmap(NULL, PAGES * TK_PAGE, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	vmm->fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	reg.range.start = vmm->addr;
+	reg.range.len = PAGES * TK_PAGE;
+	if (ioctl(vmm->fd, UFFDIO_API, &api) || ioctl(vmm->fd, UFFDIO_REGISTER, &reg))
+		return 1;
+	never = tk_map("x", 1, PROT_READ, MAP_SHARED);
+	vmm->ready = 1;
+	tk_until(vmm->hold);
+	tk_thread(hold_lock, NULL);
+	tk_until(tk_stat("x").stats.faults);
+	t = tk_thread(want_lock, NULL);
+	tk_nap_ms(200);
+	vmm->ready = 2;
+	pthread_join(t, NULL);
+	return 0;
+}
+
+static int attach_u(struct tp_nl *nl, uint32_t pid)
+{
+	const struct tp_uffd_range all = {
+		.addr = vmm->addr, .len = PAGES * TK_PAGE, .page_size = TK_PAGE,
+	};
+	int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	int fd = syscall(SYS_pidfd_getfd, pidfd, vmm->fd, 0), err;
+
+	if (fd < 0)
+		tk_die("the VMM's descriptor: %m");
+	err = tp_uffd_attach(nl, "u", fd, pid, -1, true, &all, 1);
+	close(fd);
+	close(pidfd);
+	return err;
+}
+
+static int detach_u(struct tp_nl *nl, uint32_t pid)
+{
+	(void)pid;
+	return tp_uffd_detach(nl, "u");
+}
+
+static void begin_vmm(pid_t *pid, bool holds, uint32_t *nowhere)
+{
+	vmm->ready = 0;
+	vmm->hold = holds;
+	tk_ok(tp_link_new(tk_nl, "", nowhere), "link");
+	tk_new("x", 1);
+	tk_ok(tp_region_import(tk_nl, "x", *nowhere, 1, false), "import");
+	tk_new("u", PAGES);
+	*pid = tk_fork(be_vmm, NULL);
+	tk_until(vmm->ready == (holds ? 2 : 1));
+}
+
+/* Return: was it waited for? */
+static bool end_vmm(pid_t pid, struct late *l, uint32_t nowhere, const char *what)
+{
+	pid_t other = tk_fork(commands, NULL);
+	bool waited;
+
+	tap_ok(!tk_reap(other), "%s holds its own lock: other commands go on", what);
+	waited = l->err == 1;
+	tap_note("it is waited for meanwhile: %s (%d)", waited ? "yes" : "no", l->err);
+	kill(pid, SIGKILL);
+	tap_ok(tk_reap(pid) == 128 + SIGKILL && tk_join(l->t),
+	       "and what waits for it ends with it");
+	tap_ok(tk_until(!tp_region_del(tk_nl, "u")), "and the region can be deleted");
+	tk_ok(tp_region_abandon(tk_nl, "x"), "abandon");
+	tk_del("x");
+	tk_ok(tp_link_del(tk_nl, nowhere), "link del");
+	return waited;
+}
+
+static void test_vmm(void)
+{
+	bool waited = false;
+	uint32_t nowhere;
+	struct late l;
+	pid_t pid;
+
+	vmm = mmap(NULL, TK_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	begin_vmm(&pid, true, &nowhere);
+	begin_late(&l, attach_u, pid);
+	tk_nap_ms(500);
+	end_vmm(pid, &l, nowhere, "a VMM that is to be attached");
+
+	/* refused if the bridge has something to do, which is so once a second */
+	for (int i = 0; i < 8 && !waited; i++) {
+		begin_vmm(&pid, false, &nowhere);
+		tk_ok(attach_u(tk_nl, pid), "attach");
+		vmm->hold = 1;
+		tk_until(vmm->ready == 2);
+		begin_late(&l, detach_u, pid);
+		tk_nap_ms(500);
+		waited = end_vmm(pid, &l, nowhere, "a VMM that is to be detached");
+	}
+	if (!waited)
+		tap_note("none was waited for");
 }
 
 /* ---- a lane that ends while very many regions become complete ---- */
@@ -245,6 +388,7 @@ int main(void)
 		test_disk(detach_urgent, "a lane is detached");
 		test_disk(tp_link_del, "a link is deleted");
 	}
+	test_vmm();
 	test_many();
 	return tap_done();
 }
