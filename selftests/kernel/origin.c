@@ -342,6 +342,16 @@ static void planner_gone(void)
 
 	nl = planned(&p, 7, true);
 	tk_ok(origin("d", fd, 0, PAGES / 2, 0, true, false), "origin");
+	tp_nl_close(nl);
+	/* by a worker of its, which is killed a moment later than it */
+	tk_ok(tp_plan_planned(tk_nl, "d", 50), "planned");
+	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
+	tap_ok(tk_wait_state("d", TELEPAGE_REGION_LOCAL) && !wrong("d", 7, 0),
+	       "what is planned behind its end holds nothing back");
+	planned_end(&p);
+
+	nl = planned(&p, 7, true);
+	tk_ok(origin("d", fd, 0, PAGES / 2, 0, true, false), "origin");
 	tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
 	tk_ok(tp_plan_ready(nl, "d"), "ready");
 	tap_ok(tk_until(tk_stat("d").absent == PAGES / 2) && !tk_stat("d").stats.push,
