@@ -11,10 +11,10 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
 #include "fusefile.h"
 #include "peer.h"
+#include "pin.h"
 
 #define PAGES	64UL
 /* more than a workqueue of the kernel runs at a time, as far as nobody says how many */
@@ -269,22 +269,6 @@ static void test_vmm(void)
 
 /* ---- a lane that ends while very many regions become complete ---- */
 
-struct pin {
-	uint8_t *to, *of;
-};
-
-/* The page stays pinned while the copy out of it waits for the page it goes to. */
-static void *pin_page(void *arg)
-{
-	struct pin *p = arg;
-	struct iovec to = { .iov_base = p->to, .iov_len = TK_PAGE };
-	struct iovec of = { .iov_base = p->of, .iov_len = TK_PAGE };
-
-	if (process_vm_readv(getpid(), &to, 1, &of, 1, 0) > 0)
-		tk_die("a page has come from nowhere");
-	return NULL;
-}
-
 static const char *name_of(unsigned int i)
 {
 	static char name[16];
@@ -316,12 +300,11 @@ static bool is_local(const struct tp_region *r)
 
 static void test_many(void)
 {
-	uint32_t link, other, nowhere;
+	uint32_t link, other;
 	struct late freeze, detach;
 	int urgent, bulk, lane;
 	unsigned int i;
 	struct pin pin;
-	pthread_t t;
 
 	tk_ok(tp_link_new(tk_nl, "test", &link), "link");
 	urgent = peer_greeted_lane(link, 0);
@@ -335,14 +318,8 @@ static void test_many(void)
 
 	/* a freeze that waits for a page is a command that takes seconds */
 	tk_new("s", 1);
-	tk_ok(tp_link_new(tk_nl, "", &nowhere), "link");
-	tk_new("x", 1);
-	tk_ok(tp_region_import(tk_nl, "x", nowhere, 1, false), "import");
-	pin.of = tk_map("s", 1, PROT_READ | PROT_WRITE, MAP_SHARED);
-	pin.to = tk_map("x", 1, PROT_READ | PROT_WRITE, MAP_SHARED);
-	pin.of[0] = 1;
-	t = tk_thread(pin_page, &pin);
-	tk_until(tk_stat("x").stats.faults);
+	tk_fill("s", 0, 1, 1);
+	pin_begin(&pin, "s", 1);
 	begin_late(&freeze, freeze_s, 0);
 	tk_until(tk_stat("s").frozen);
 
@@ -361,14 +338,11 @@ static void test_many(void)
 	tap_ok(tk_join(freeze.t), "a command before it ends");
 	tap_ok(tk_until(all_are(is_local)), "all regions are complete");
 
-	tk_ok(tp_region_abandon(tk_nl, "x"), "abandon");
-	pthread_join(t, NULL);
-	tk_unmap(pin.of, 1);
-	tk_unmap(pin.to, 1);
+	pin_end(&pin);
+	pin_close(&pin);
 	if (!freeze.err)
 		tk_ok(tp_region_thaw(tk_nl, "s"), "thaw");
 	tk_del("s");
-	tk_del("x");
 	for (i = 0; i < MANY; i++)
 		tk_del(name_of(i));
 	close(urgent);
@@ -376,7 +350,6 @@ static void test_many(void)
 	close(lane);
 	tk_ok(tp_link_del(tk_nl, link), "link del");
 	tk_ok(tp_link_del(tk_nl, other), "link del");
-	tk_ok(tp_link_del(tk_nl, nowhere), "link del");
 }
 
 int main(void)

@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <sys/uio.h>
 
-#include "tk.h"
+#include "pin.h"
 
 #define NR	1024UL
 #define SIZE	(NR * TK_PAGE)
@@ -377,22 +377,6 @@ static void test_freeze(void)
 
 /* ---- nothing leaves before the fence stands ---- */
 
-struct pin {
-	uint8_t *to, *of;
-	ssize_t got;
-};
-
-/* The page stays pinned while the copy out of it waits for the page it goes to. */
-static void *pin_page(void *arg)
-{
-	struct pin *p = arg;
-	struct iovec to = { .iov_base = p->to, .iov_len = TK_PAGE };
-	struct iovec of = { .iov_base = p->of, .iov_len = TK_PAGE };
-
-	p->got = process_vm_readv(getpid(), &to, 1, &of, 1, 0);
-	return NULL;
-}
-
 static void *freeze_s(void *arg)
 {
 	struct tp_nl *nl;
@@ -410,23 +394,15 @@ static void test_nothing_leaves_before_the_fence(void)
 	struct iovec iov = { .iov_base = page, .iov_len = TK_PAGE };
 	unsigned long asked = 0, i;
 	struct pin pin;
-	pthread_t t, f;
+	pthread_t f;
 	struct tk_pair p;
-	uint32_t nowhere;
 	int err = 1, fd;
 
 	tk_pair_open(&p, 1, false);
 	tk_new("s", NR);
 	tk_fill("s", 0, NR, 4);
 	tk_import(&p, "s", "d", true);
-	/* a page that nobody gives */
-	tk_ok(tp_link_new(tk_nl, "", &nowhere), "link");
-	tk_new("x", 1);
-	tk_ok(tp_region_import(tk_nl, "x", nowhere, 1, false), "import");
-	pin.of = tk_map("s", NR, PROT_READ | PROT_WRITE, MAP_SHARED);
-	pin.to = tk_map("x", 1, PROT_READ | PROT_WRITE, MAP_SHARED);
-	t = tk_thread(pin_page, &pin);
-	tk_until(tk_stat("x").stats.faults);
+	pin_begin(&pin, "s", NR);
 	f = tk_thread(freeze_s, &err);
 	fd = tk_open("d", O_RDONLY);
 	for (i = 0; err == 1; i = (i + 1) % NR) {
@@ -441,20 +417,16 @@ static void test_nothing_leaves_before_the_fence(void)
 		tap_ok(err == -EBUSY && asked && tk_stat("d").absent == NR,
 		       "a fence that fails gave nothing away, though %lu pages were asked for",
 		       asked);
-	tk_ok(tp_region_abandon(tk_nl, "x"), "abandon");
-	pthread_join(t, NULL);
+	pin_end(&pin);
 	if (err) {
 		pin.of[0] = 0x55;
 		tk_ok(tp_region_freeze(tk_nl, "s"), "freeze");
 		tap_ok(pread(fd, page, TK_PAGE, 0) == (ssize_t)TK_PAGE && page[0] == 0x55 &&
 		       !memcmp(page, pin.of, TK_PAGE), "the next gives what was written since");
 	}
-	tk_unmap(pin.of, NR);
-	tk_unmap(pin.to, 1);
+	pin_close(&pin);
 	close(fd);
 	tk_import_end("s", "d");
-	tk_del("x");
-	tk_ok(tp_link_del(tk_nl, nowhere), "link del");
 	tk_pair_close(&p);
 }
 

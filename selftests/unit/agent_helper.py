@@ -78,13 +78,20 @@ def local(path, lines):
 
 def converse(port):
     """Lines "NAME {...}": asked on the control connection NAME, which is made when it
-    is not there; what comes back is printed. "NAME -": it is closed. "- SECONDS"."""
-    peers = {}
+    is not there; what comes back is printed. "NAME -": it is closed. "NAME +N": lane N of
+    the link that NAME was told of last, as the pretended kernel greets. "- SECONDS"."""
+    peers, tokens = {}, {}
 
     def ask(f, msg):
         f.write(json.dumps(msg) + "\n")
         f.flush()
         return f.readline()
+
+    def connect(name, agent, **first):
+        with socket.create_connection(("127.0.0.1", int(port))) as s:
+            s.settimeout(60)
+            peers[name] = s.makefile("rw")
+        ask(peers[name], {"telepage": 1, "version": 1, "agent": agent, **first})
 
     for line in sys.stdin:
         name, what = line.split(None, 1)
@@ -92,15 +99,17 @@ def converse(port):
             time.sleep(float(what))
         elif what.strip() == "-":
             peers.pop(name).close()
+        elif what[0] == "+":
+            lane = name + what.strip()
+            connect(lane, name, role="lane", link=tokens[name], lane=int(what))
+            print("FAKE a 1", file=peers[lane], flush=True)
         else:
             if name not in peers:
-                with socket.create_connection(("127.0.0.1", int(port))) as s:
-                    s.settimeout(60)
-                    peers[name] = s.makefile("rw")
-                ask(peers[name], {"telepage": 1, "version": 1, "role": "control", "agent": name})
+                connect(name, name, role="control")
             answer = ask(peers[name], json.loads(what))
             while '"re"' not in answer and answer:
                 answer = peers[name].readline()
+            tokens[name] = json.loads(answer or "{}").get("token", tokens.get(name))
             print(name, answer.strip() or "hung up", flush=True)
 
 

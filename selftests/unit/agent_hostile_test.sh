@@ -150,29 +150,6 @@ t_two_commands() { # a command that asks for more than one thing, or twice, befo
 	! wait "$m" && alive
 }
 
-begin_and_fail() { # port move vm: a move that gets as far as the hook, and no farther
-	python3 - "$@" <<-'END'
-	import json, socket, sys
-
-	def connect(**first):
-	    f = socket.create_connection(("127.0.0.1", int(sys.argv[1]))).makefile("rw")
-	    ask(f, telepage=1, version=1, agent="x", **first)
-	    return f
-
-	def ask(f, **msg):
-	    print(json.dumps(msg), file=f, flush=True)
-	    return json.loads(f.readline())
-
-	control = connect(role="control")
-	said = ask(control, id=1, op="prepare", move=sys.argv[2], vm=sys.argv[3], bulk=1,
-	           regions=[{"name": sys.argv[3], "size": 1048576}])
-	lanes = [connect(role="lane", link=said["token"], lane=n) for n in (0, 1)]
-	for lane in lanes:	# as the pretended kernel greets
-	    print("FAKE a 1", file=lane, flush=True)
-	print(ask(control, id=2, op="start", move=sys.argv[2], exports=[1]))
-	END
-}
-
 t_number_again() { # who has moved a VM to here cannot use its move's number to end it
 	can_move || return 0
 	PLAIN=--insecure-plain
@@ -180,7 +157,13 @@ t_number_again() { # who has moved a VM to here cannot use its move's number to 
 	move=$(tr '\0' '\n' <"/proc/$(tr -dc 0-9 <"$W/vm-b/vm0/pid")/environ" |
 	       sed -n 's/^TELEPAGE_MOVE=//p')
 	check "the move is forgotten" wait_for grep -q "$(echo "$move" | cut -c1-8) of vm0: done" "$W/b.log" || return 1
-	begin_and_fail "$PORT_B" "$move" vm1 >"$W/said" || return 1
+	# as far as the hook, and no farther
+	converse "$PORT_B" <<-END || return 1
+	one $(prepare "$move" vm1)
+	one +0
+	one +1
+	one {"id":2,"op":"start","move":"$move","exports":[1]}
+	END
 	says "$W/b.log" "of vm1: .*hook start" && says "$W/b.log" "of vm1: undone here" &&
 	check "the VM that is here runs on" wait_for runs b
 }
