@@ -156,12 +156,10 @@ void tp_plan_planned(struct tp_region *r, u64 pages)
 {
 	lockdep_assert_held(&tp_ctl_mutex);
 	/*
-	 * Nobody says READY any more, so nothing is held back. A worker of the planner's
-	 * outlives its socket for a moment, and what it says then comes behind tp_plan_lift().
+	 * Behind tp_plan_lift() nothing is held back: a worker of the planner's outlives its
+	 * socket for a moment, and does not hear that the region does without its files.
 	 */
-	if (r->origin->dead || !READ_ONCE(r->origin->planner))
-		pages = r->nr_pages;
-	tp_plan_limit(r, pages < r->nr_pages ? pages : ULONG_MAX);
+	tp_plan_limit(r, r->origin->planner && pages < r->nr_pages ? pages : ULONG_MAX);
 }
 
 static bool tp_plan_is_of(const struct tp_region *r, const struct netlink_notify *n)

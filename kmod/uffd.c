@@ -204,12 +204,12 @@ static struct file *tp_get_uffd(u32 fd, struct netlink_ext_ack *extack)
 		NL_SET_ERR_MSG(extack, "there is no such descriptor");
 		return ERR_PTR(-EBADF);
 	}
-	if (tp_is_uffd(file) && file->f_flags & O_NONBLOCK)
-		return file;
-	if (tp_is_uffd(file))
+	if (!tp_is_uffd(file))
+		NL_SET_ERR_MSG(extack, "the descriptor is not a userfaultfd");
+	else if (!(file->f_flags & O_NONBLOCK))
 		NL_SET_ERR_MSG(extack, "the userfaultfd is blocking: set O_NONBLOCK first");
 	else
-		NL_SET_ERR_MSG(extack, "the descriptor is not a userfaultfd");
+		return file;
 	fput(file);
 	return ERR_PTR(-EINVAL);
 }
